@@ -1,0 +1,240 @@
+/** What runs jobs: executor, block store, shuffles, file systems. One per context; RDDs and streams share it. */
+import { tmpdir } from 'node:os'
+import { SluiceError } from '../errors.js'
+import type { Executor, ExecutorServices } from '../executor/executor.js'
+import { JobRunner, type JobContext } from '../executor/job-runner.js'
+import type { Logger } from '../observe/logger.js'
+import { AccumulatorRegistry } from '../rdd/accumulator.js'
+import { ShuffleNode, type RddNode } from '../rdd/lineage.js'
+import type { Spill } from '../rdd/pipeline.js'
+import type { ShuffleOutput } from '../rdd/shuffle-writer.js'
+import { OutputWriter } from '../scheduler/output-writer.js'
+import type { ScopeHost } from '../scheduler/batch-scope.js'
+import type { Sink } from '../sink/sink.js'
+import { textFolderSink } from '../sink/text-file-sink.js'
+import { BlockStore } from '../storage/block-store.js'
+import { nodeFileSystem } from '../storage/node-file-system.js'
+import type { FileSystems } from '../storage/paths.js'
+import { readLines } from '../storage/text.js'
+import type { Clock } from '../time/clock.js'
+import { newIdentity } from '../time/random.js'
+
+export interface EngineOptions {
+  readonly executor: Executor
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly fileSystems: FileSystems
+  readonly memoryBudgetBytes: number
+  readonly spillRecords: number
+  readonly taskMaxFailures: number
+  /** Folder for blocks that do not fit in memory. */
+  readonly localDirectory: string | undefined
+}
+
+export class Engine implements ScopeHost {
+  readonly runId = newIdentity()
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly fileSystems: FileSystems
+  readonly blocks: BlockStore
+  readonly runner: JobRunner
+  readonly accumulators = new AccumulatorRegistry()
+  readonly #executor: Executor
+  readonly #services: ExecutorServices
+  readonly #shuffles = new Map<string, readonly ShuffleOutput[]>()
+  readonly #sinks = new Map<string, Promise<void>>()
+  readonly #openSinks: Sink<unknown>[] = []
+  readonly #forgotten: FinalizationRegistry<string>
+  #nextSpill = 0
+  #closed = false
+
+  constructor(options: EngineOptions) {
+    this.clock = options.clock
+    this.logger = options.logger
+    this.fileSystems = options.fileSystems
+    this.#executor = options.executor
+    this.blocks = new BlockStore({
+      fileSystem: nodeFileSystem(),
+      directory: options.localDirectory ?? tmpdir(),
+      memoryBudgetBytes: options.memoryBudgetBytes,
+    })
+    this.#forgotten = new FinalizationRegistry((id) => {
+      this.#dropShuffle(id)
+    })
+    this.#services = this.#servicesOf(options)
+    this.runner = new JobRunner(options.executor, this.#services, this.#shuffles, this.accumulators, {
+      taskMaxFailures: options.taskMaxFailures,
+      onShuffle: (node) => {
+        this.#forgotten.register(node, node.id)
+      },
+    })
+  }
+
+  get parallelism(): number {
+    return this.#executor.parallelism
+  }
+
+  #servicesOf({ clock, spillRecords }: EngineOptions): ExecutorServices {
+    return {
+      clock,
+      spillRecords,
+      shuffleBlocks: (shuffle, partition) => this.#shuffleBlocks(shuffle, partition),
+      block: (id) => this.blocks.get(id),
+      putBlock: (id, records, level) => this.blocks.put(id, records, level, { recomputable: level === 'memory' }),
+      openSpill: () => Promise.resolve(this.#openSpill()),
+      lines: (path, start, length) => {
+        const resolved = this.fileSystems.resolve(path)
+        return readLines(resolved.fileSystem, resolved.path, { start, length })
+      },
+      bytes: (path) => {
+        const resolved = this.fileSystems.resolve(path)
+        return resolved.fileSystem.read(resolved.path)
+      },
+    }
+  }
+
+  *#shuffleBlocks(shuffle: string, partition: number): Generator<readonly unknown[] | Promise<readonly unknown[]>> {
+    for (const output of this.#shuffles.get(shuffle) ?? []) {
+      for (const id of output.blocks[partition] ?? []) {
+        const block = this.blocks.get(id)
+        if (block === undefined) throw droppedBlock(id)
+        yield block
+      }
+    }
+  }
+
+  #openSpill(): Spill & { remove(): Promise<void> } {
+    const id = `spill-${String(this.#nextSpill++)}`
+    const writer = this.blocks.openSpill(id)
+    let handle: ReturnType<typeof writer.close> | undefined
+    return {
+      append: (records) => writer.append(records),
+      read: () => readClosed(this.blocks, (handle ??= writer.close())),
+      remove: async () => {
+        await (handle ??= writer.close())
+        await this.blocks.remove(id)
+      },
+    }
+  }
+
+  dropBlocks(node: RddNode): void {
+    for (let index = 0; index < node.partitions; index++) void this.blocks.remove(node.blockId(index))
+  }
+
+  /** Releases what these RDDs, and those they are made of, keep. */
+  release(nodes: readonly RddNode[]): void {
+    const stack = [...nodes]
+    const seen = new Set<RddNode>()
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      if (seen.has(node)) continue
+      seen.add(node)
+      if (node.level !== undefined) this.dropBlocks(node)
+      if (node instanceof ShuffleNode) this.#dropShuffle(node.id)
+      // A stream's own RDDs are among `nodes` when their time has come; those in between are known to nobody else.
+      for (const parent of node.parents) if (!parent.ofStream) stack.push(parent)
+    }
+  }
+
+  #dropShuffle(id: string): void {
+    if (!this.#shuffles.delete(id) || this.#closed) return
+    void this.blocks.removePrefix(`${id}/`)
+  }
+
+  async saveAsTextFile(node: RddNode, path: string, job: JobContext): Promise<void> {
+    const { fileSystem, path: folder } = this.fileSystems.resolve(path)
+    if (job.batchTime === undefined && (await fileSystem.stat(folder)) !== undefined) throw folderExists(path)
+    const sink = textFolderSink<unknown>(folder, { skipEmpty: false, fileSystem })
+    await sink.open?.(this.#sinkContext(job, `saveAsTextFile ${path}`))
+    await this.#write(node, sink, `${job.output}/saveAsTextFile`, job)
+  }
+
+  async writeTo(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
+    await this.openSink(sink, output, job)
+    await this.#write(node, sink, output, job)
+  }
+
+  #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
+    const id = { app: job.app, output, batchTime: job.batchTime ?? this.clock.now(), planDigest: '', epoch: 0 }
+    return new OutputWriter(sink, undefined, this.runner, this.clock).write(node, { id, offsets: {}, job })
+  }
+
+  /** Opens a sink for an output, once. */
+  openSink(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
+    let opened = this.#sinks.get(output)
+    if (opened === undefined) {
+      opened = this.#open(sink, output, job).catch((error: unknown) => {
+        this.#sinks.delete(output)
+        throw error
+      })
+      this.#sinks.set(output, opened)
+    }
+    return opened
+  }
+
+  async #open(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
+    await sink.open?.(this.#sinkContext(job, output))
+    this.#openSinks.push(sink)
+  }
+
+  #sinkContext(
+    job: Pick<JobContext, 'app' | 'signal'>,
+    output: string,
+  ): Parameters<NonNullable<Sink<unknown>['open']>>[0] {
+    return {
+      app: job.app,
+      output,
+      epoch: 0,
+      lastPlanned: undefined,
+      logger: this.logger,
+      clock: this.clock,
+      signal: job.signal ?? new AbortController().signal,
+    }
+  }
+
+  async start(): Promise<void> {
+    await this.#executor.start?.(this.#services)
+  }
+
+  /** Closes sinks, executor and store. The first error is thrown when all has been closed. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const closers = [
+      ...this.#openSinks.map((sink) => async () => sink.close?.()),
+      async () => this.#executor.close?.(),
+      () => this.blocks.close(),
+    ]
+    let failure: { readonly error: unknown } | undefined
+    for (const close of closers) {
+      try {
+        await close()
+      } catch (error) {
+        failure ??= { error }
+      }
+    }
+    if (failure !== undefined) throw failure.error
+  }
+}
+
+async function* readClosed(
+  blocks: BlockStore,
+  closed: ReturnType<ReturnType<BlockStore['openSpill']>['close']>,
+): AsyncGenerator<unknown[]> {
+  yield* blocks.readSpill(await closed)
+}
+
+function droppedBlock(id: string): SluiceError {
+  return new SluiceError({
+    code: 'RDD_DROPPED',
+    component: 'shuffle',
+    message: `block ${id} is not there any more; its batch has been cleaned up`,
+  })
+}
+
+function folderExists(path: string): SluiceError {
+  return new SluiceError({
+    code: 'OUTPUT_EXISTS',
+    component: 'saveAsTextFile',
+    message: `${path} exists already; remove it or choose another folder`,
+  })
+}

@@ -1,0 +1,23 @@
+/** The contracts that connectors implement or use: types only. */
+export type { Executor, ExecutorServices } from './executor/executor.js'
+export type { InputContext, InputPlan, InputSource } from './input/input.js'
+export type { Receiver, ReceiverContext, SourcePosition } from './input/receiver.js'
+export type { Logger } from './observe/logger.js'
+export type {
+  BatchId,
+  BatchPartitionId,
+  PlannedOffsets,
+  Sink,
+  SinkContext,
+  SinkGuarantee,
+  WriteContext,
+} from './sink/sink.js'
+export type {
+  AppendFile,
+  ByteRange,
+  DirectoryEntry,
+  FileStat,
+  FileSystem,
+  FileSystemSupport,
+} from './storage/file-system.js'
+export type { Clock } from './time/clock.js'

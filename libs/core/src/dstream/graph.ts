@@ -1,0 +1,100 @@
+/** The graph of streams: declared once, before start. It gives operators their ids and finds what is wrong with the whole. */
+import { requireArgument, SluiceError } from '../errors.js'
+import type { OpOptions } from '../rdd/types.js'
+import type { StateOperator } from '../state/state-operator.js'
+import type { BatchTime, Duration } from '../time/duration.js'
+import type { RddNode } from '../rdd/lineage.js'
+import type { OutputStream, StreamAtTimes } from './output.js'
+
+/** What the streams of a graph need of their context. */
+export interface GraphOwner {
+  /** Default number of partitions of a shuffle. */
+  readonly parallelism: number
+}
+
+export class StreamGraph {
+  readonly batchInterval: Duration
+  readonly owner: GraphOwner
+  readonly streams: StreamAtTimes[] = []
+  readonly outputs: OutputStream[] = []
+  readonly states: StateOperator[] = []
+  readonly #counters = new Map<string, number>()
+  readonly #names = new Set<string>()
+  #closed: 'started' | 'stopped' | undefined
+  #zeroTime: BatchTime | undefined
+
+  constructor(batchInterval: Duration, owner: GraphOwner) {
+    this.batchInterval = batchInterval
+    this.owner = owner
+  }
+
+  /** One interval before the first batch. */
+  get zeroTime(): BatchTime {
+    if (this.#zeroTime === undefined) {
+      throw new SluiceError({ code: 'GRAPH_INVALID', component: 'graph', message: 'the graph has not been started' })
+    }
+    return this.#zeroTime
+  }
+
+  /** No stream or output can be added from here on. */
+  start(zeroTime: BatchTime): void {
+    this.#closed = 'started'
+    this.#zeroTime = zeroTime
+  }
+
+  stop(): void {
+    this.#closed = 'stopped'
+  }
+
+  /** The id of a new operator: its name, or its kind and its number among that kind. */
+  opId(kind: string, options: OpOptions | undefined): string {
+    this.#requireOpen(kind)
+    const number = this.#counters.get(kind) ?? 0
+    this.#counters.set(kind, number + 1)
+    const name = options?.name
+    if (name === undefined) return `${kind}-${String(number)}`
+    requireArgument(name !== '' && !name.includes('/'), kind, `the name '${name}' must not be empty or hold a slash`)
+    requireArgument(!this.#names.has(name), kind, `the name '${name}' is used twice; give each operator its own`)
+    this.#names.add(name)
+    return name
+  }
+
+  addStream(stream: StreamAtTimes): void {
+    this.streams.push(stream)
+  }
+
+  addOutput(output: OutputStream): void {
+    this.outputs.push(output)
+  }
+
+  addState(state: StateOperator): void {
+    this.states.push(state)
+  }
+
+  /** Throws what is wrong with the graph as a whole. */
+  validate(): void {
+    if (this.outputs.length > 0) return
+    throw new SluiceError({
+      code: 'GRAPH_INVALID',
+      component: 'graph',
+      message:
+        'no output is registered, so there is nothing to run; add print(), foreachRDD(), saveAsTextFiles() or to(sink)',
+    })
+  }
+
+  /** Drops what no later batch can ask for. */
+  clearBefore(time: BatchTime): RddNode[] {
+    const removed: RddNode[] = []
+    for (const stream of this.streams) removed.push(...stream.clearBefore(time))
+    return removed
+  }
+
+  #requireOpen(kind: string): void {
+    if (this.#closed === undefined) return
+    throw new SluiceError({
+      code: 'GRAPH_CHANGED_AFTER_START',
+      component: kind,
+      message: `streams and outputs cannot be added once the context is ${this.#closed}; declare them before start()`,
+    })
+  }
+}

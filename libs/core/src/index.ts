@@ -1,0 +1,45 @@
+/** @sluice/core: micro-batch stream processing, without connectors. */
+export { StreamingContext, type StreamingContextOptions, type StreamingState } from './context/streaming-context.js'
+export { SluiceContext, type SluiceContextOptions } from './context/sluice-context.js'
+export type { DStream } from './dstream/dstream.js'
+export { isSluiceError, SluiceError, type ErrorCode, type SluiceErrorOptions } from './errors.js'
+export { localExecutor, type LocalExecutorOptions } from './executor/local-executor.js'
+export type { ReceiverStreamOptions } from './input/receiver-stream.js'
+export type { QueueOptions } from './input/queue-source.js'
+export { consoleLogger, type LogLevel } from './observe/logger.js'
+export { formatRecord } from './observe/format.js'
+export type { BatchInfo, InputInfo, OutputInfo, ReceiverInfo, StreamingListener } from './observe/listener.js'
+export type { Accumulator } from './rdd/accumulator.js'
+export { task } from './rdd/functions.js'
+export type { Compare } from './rdd/order.js'
+export { hashPartitioner, rangePartitioner } from './rdd/partitioner.js'
+export type { Combiner, MapPartitionsOptions, Rdd, SampleOptions, SortOptions } from './rdd/rdd.js'
+export type { Stats } from './rdd/stats.js'
+export {
+  pair,
+  type KeyOf,
+  type OpOptions,
+  type Pair,
+  type Partitioner,
+  type PartitionInfo,
+  type Rec,
+  type ShuffleOptions,
+  type StorageLevel,
+  type ValueOf,
+} from './rdd/types.js'
+export { collectChunks, type OutputOptions, type RetryOptions } from './sink/sink.js'
+export { textFileSink, type TextFileSinkOptions } from './sink/text-file-sink.js'
+export type { SchemeFileSystem } from './storage/paths.js'
+export { nodeFileSystem } from './storage/node-file-system.js'
+export {
+  formatDuration,
+  hours,
+  milliseconds,
+  minutes,
+  seconds,
+  type BatchTime,
+  type Duration,
+} from './time/duration.js'
+export { seededRandom, seedOf, type Random } from './time/random.js'
+export { systemClock } from './time/system-clock.js'
+export type * from './contracts.js'

@@ -1,0 +1,100 @@
+/** The streams that batches begin with. */
+import { type RddNode, SourceNode } from '../rdd/lineage.js'
+import type { Source } from '../rdd/pipeline.js'
+import type { BatchTime, Duration } from '../time/duration.js'
+import type { StreamGraph } from '../dstream/graph.js'
+import { StreamNode } from '../dstream/stream-node.js'
+import type { InputContext, InputPlan, InputSource } from './input.js'
+
+/** An input inside the engine: plans at ticks, gives the RDD of what was planned. */
+export abstract class InputStream extends StreamNode {
+  readonly parents = []
+  readonly streamId: number
+  abstract readonly name: string
+  readonly #plans = new Map<BatchTime, InputPlan<unknown>>()
+
+  constructor(graph: StreamGraph, id: string, streamId: number) {
+    super(graph, id)
+    this.streamId = streamId
+  }
+
+  get slideDuration(): Duration {
+    return this.graph.batchInterval
+  }
+
+  abstract start(context: InputContext): Promise<void>
+  /** Ends receiving; what was received before can still be planned. */
+  abstract stop(): Promise<void>
+  protected abstract planNext(time: BatchTime): Promise<InputPlan<unknown> | undefined>
+  protected abstract sources(data: unknown): readonly Source[]
+  protected abstract committed(data: unknown, time: BatchTime): Promise<void>
+  /** The batch can never be asked for again. */
+  protected abstract forget(data: unknown): void
+
+  /** Fixes what the batch covers. */
+  async plan(time: BatchTime): Promise<InputPlan<unknown> | undefined> {
+    const plan = await this.planNext(time)
+    if (plan !== undefined) this.#plans.set(time, plan)
+    return plan
+  }
+
+  async commit(time: BatchTime): Promise<void> {
+    const plan = this.#plans.get(time)
+    if (plan !== undefined) await this.committed(plan.data, time)
+  }
+
+  override clearBefore(time: BatchTime): RddNode[] {
+    for (const [at, plan] of this.#plans) {
+      if (at > time - this.rememberMs) continue
+      this.#plans.delete(at)
+      this.forget(plan.data)
+    }
+    return super.clearBefore(time)
+  }
+
+  protected compute(time: BatchTime): RddNode | undefined {
+    const plan = this.#plans.get(time)
+    return plan === undefined ? undefined : new SourceNode(this.sources(plan.data))
+  }
+}
+
+/** An input made of a user's direct source. */
+export class SourceInputStream extends InputStream {
+  readonly #source: InputSource<unknown>
+
+  constructor(graph: StreamGraph, id: string, streamId: number, source: InputSource<unknown>) {
+    super(graph, id, streamId)
+    this.#source = source
+  }
+
+  get name(): string {
+    return this.#source.name
+  }
+
+  async start(context: InputContext): Promise<void> {
+    await this.#source.start?.(context)
+  }
+
+  async stop(): Promise<void> {
+    await this.#source.stop?.()
+  }
+
+  protected async planNext(time: BatchTime): Promise<InputPlan<unknown> | undefined> {
+    return this.#source.plan(time)
+  }
+
+  protected sources(data: unknown): readonly Source[] {
+    return this.#source.partitions(data).map((partition) => ({
+      kind: 'driver',
+      open: () => this.#source.read(partition as never, undefined),
+    }))
+  }
+
+  protected async committed(data: unknown, time: BatchTime): Promise<void> {
+    await this.#source.commit?.(data, time)
+  }
+
+  protected forget(): void {
+    // What a direct source covers stays with the source.
+  }
+}

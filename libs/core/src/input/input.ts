@@ -1,0 +1,47 @@
+/**
+ * The input contract: a source that is asked at each tick what the batch covers, and read when the batch runs. Kafka read
+ * directly, files and queues are such sources.
+ */
+import type { BatchTime } from '../time/duration.js'
+import type { Clock } from '../time/clock.js'
+import type { Logger } from '../observe/logger.js'
+
+/** What a batch covers of an input. `data` is plain data: it is written to the batch log. */
+export interface InputPlan<P> {
+  readonly data: P
+  /** How many records it is, where that is known. */
+  readonly records?: number | undefined
+  /** For people: what it covers. */
+  readonly description?: string | undefined
+}
+
+export interface InputContext {
+  readonly streamId: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Aborted when the application stops at once. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * A direct source. The engine calls `start`, then for each batch in order `plan` at its tick, `partitions` and `read` when it
+ * runs (again whenever it is run again), and `commit` when it is committed; at last `stop`. `plan` is never called while
+ * another `plan` runs; it may be called while earlier batches run.
+ */
+export interface InputSource<T, P = unknown> {
+  readonly '~sluice': 'input/1'
+  /** For messages and listeners. */
+  readonly name: string
+  /** Whether `read` gives the same records for the same plan, also after a restart. */
+  readonly replayable: boolean
+  start?(context: InputContext): Promise<void>
+  /** What the batch covers; undefined when the input has no RDD at all for it. */
+  plan(time: BatchTime): InputPlan<P> | undefined | Promise<InputPlan<P> | undefined>
+  /** Splits a plan into what is read together: one RDD partition each. */
+  partitions(data: P): readonly unknown[]
+  /** The records of one partition, in chunks and in order. */
+  read(partition: never, signal: AbortSignal | undefined): Iterable<readonly T[]> | AsyncIterable<readonly T[]>
+  /** The batch is committed: what it covers need not be kept for recovery. */
+  commit?(data: P, time: BatchTime): Promise<void>
+  stop?(): Promise<void>
+}

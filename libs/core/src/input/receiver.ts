@@ -1,0 +1,47 @@
+/**
+ * The receiver contract: a push source. Three forms are accepted wherever a receiver is asked for: an object of this
+ * shape, a function that returns an async iterable, or a function that returns a Node `Readable`.
+ */
+import type { Clock } from '../time/clock.js'
+import type { Logger } from '../observe/logger.js'
+
+/** How far a source has been read: for each of its partitions the last record's position (a sequence number, an offset). */
+export type SourcePosition = Readonly<Record<string, bigint>>
+
+/** What the engine hands to a receiver. Good for one run of the receiver: after a restart there is a new one. */
+export interface ReceiverContext<in T> {
+  /** Index of the input stream in its context, from 0. */
+  readonly streamId: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Aborted when this run ends: by a stop of the application, by `stop` or by `restart`. */
+  readonly signal: AbortSignal
+  /** The position of the last record that is safe; empty at first. A source that can resume continues above it (E14). */
+  readonly position: SourcePosition
+  /**
+   * Takes one record. Resolves when it is safe and there is room for more: awaiting it is the back-pressure. Rejects with
+   * `STOPPED` when the record was not taken because the run has ended; it is then not counted as received.
+   */
+  store(record: T): Promise<void>
+  /** Takes many records, in order and into one block, with the position of the last of them. Like `store`. The array is the engine's from then on. */
+  storeAll(records: readonly T[], options?: { readonly position?: SourcePosition | undefined }): Promise<void>
+  /** Tells listeners of a problem; receiving goes on. */
+  report(message: string, error?: unknown): void
+  /** Ends this run (`onStop` is called) and starts a new one after a delay. Default delay: the stream's back-off. */
+  restart(message: string, error?: unknown, delayMs?: number): void
+  /** Ends this receiver for good; what it stored is still processed. */
+  stop(message?: string, error?: unknown): void
+}
+
+/**
+ * A push source. `onStart` is called once for each run and resolves when receiving is set up; it must not wait for the
+ * source's end. If it rejects, the run is restarted after a delay. `onStop` is called once after each `onStart`, also one
+ * that failed, and must release everything. Neither is called while the other runs.
+ */
+export interface Receiver<out T> {
+  readonly '~sluice': 'receiver/1'
+  /** For messages and listeners, e.g. `socket localhost:9999`. */
+  readonly name?: string | undefined
+  onStart(context: ReceiverContext<T>): void | Promise<void>
+  onStop(): void | Promise<void>
+}

@@ -1,0 +1,223 @@
+/** Runs one receiver: starts it, gives it a context, restarts it after failures, and stops it. */
+import { messageOf, SluiceError } from '../errors.js'
+import type { ReceiverInfo } from '../observe/listener.js'
+import type { Logger } from '../observe/logger.js'
+import type { Clock } from '../time/clock.js'
+import type { BlockBuffer } from './block-buffer.js'
+import type { Receiver, ReceiverContext, SourcePosition } from './receiver.js'
+
+export interface SupervisorOptions {
+  readonly streamId: number
+  readonly name: string
+  /** Index of the receiver in its stream. */
+  readonly receiver: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Milliseconds between blocks. */
+  readonly blockIntervalMs: number
+  /** Milliseconds before a restart when the receiver does not say. */
+  readonly restartDelayMs: number
+  /** Milliseconds that `onStart` and `onStop` are waited for at a stop. */
+  readonly stopTimeoutMs: number
+  post(event: 'onReceiverStarted' | 'onReceiverError' | 'onReceiverStopped', info: ReceiverInfo): void
+}
+
+/** Why a run ended. */
+interface RunEnd {
+  readonly kind: 'restart' | 'stop'
+  readonly message: string | undefined
+  readonly error: unknown
+  readonly delayMs: number
+}
+
+const done = Promise.resolve()
+
+export class ReceiverSupervisor {
+  readonly #receiver: Receiver<unknown>
+  readonly #buffer: BlockBuffer
+  readonly #options: SupervisorOptions
+  readonly #stopping = new AbortController()
+  #running: Promise<void> | undefined
+  #starts = 0
+  #active = false
+  #lastErrorMessage: string | undefined
+  #lastError: unknown
+
+  constructor(receiver: Receiver<unknown>, buffer: BlockBuffer, options: SupervisorOptions) {
+    this.#receiver = receiver
+    this.#buffer = buffer
+    this.#options = options
+  }
+
+  start(): void {
+    this.#running = this.#runAll()
+  }
+
+  /** Resolves when the receiver has stopped; what it stored is in the buffer. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(stopped(this.#options.name))
+    await this.#running
+  }
+
+  async #runAll(): Promise<void> {
+    for (let end = await this.#runOnce(); end.kind === 'restart'; end = await this.#runOnce()) {
+      try {
+        await this.#options.clock.sleep(end.delayMs, this.#stopping.signal)
+      } catch {
+        break
+      }
+    }
+    this.#active = false
+    this.#options.post('onReceiverStopped', this.#info())
+  }
+
+  async #runOnce(): Promise<RunEnd> {
+    const run = new ReceiverRun(this.#buffer, this.#options, (message, error) => {
+      this.#report(message, error)
+    })
+    const stop = (): void => {
+      run.end({ kind: 'stop', message: undefined, error: undefined, delayMs: 0 })
+    }
+    if (this.#stopping.signal.aborted) return { kind: 'stop', message: undefined, error: undefined, delayMs: 0 }
+    this.#stopping.signal.addEventListener('abort', stop, { once: true })
+    const starting = this.#startRun(run)
+    const end = await run.ended
+    this.#stopping.signal.removeEventListener('abort', stop)
+    await this.#bounded(starting, 'onStart')
+    await this.#bounded(this.#stopReceiver(), 'onStop')
+    this.#active = false
+    if (end.message !== undefined) this.#report(end.message, end.error)
+    return end
+  }
+
+  async #startRun(run: ReceiverRun): Promise<void> {
+    this.#starts++
+    try {
+      await this.#receiver.onStart(run)
+      if (run.signal.aborted) return
+      this.#active = true
+      this.#options.post('onReceiverStarted', this.#info())
+    } catch (error) {
+      run.restart(`could not start: ${messageOf(error)}`, error)
+    }
+  }
+
+  async #stopReceiver(): Promise<void> {
+    try {
+      await this.#receiver.onStop()
+    } catch (error) {
+      this.#report(`onStop failed: ${messageOf(error)}`, error)
+    }
+  }
+
+  /** A receiver that hangs must not hold up the stop of the application. */
+  async #bounded(work: Promise<void>, what: string): Promise<void> {
+    const timer = new AbortController()
+    const timeout = this.#options.clock.sleep(this.#options.stopTimeoutMs, timer.signal).then(
+      () => true,
+      () => false,
+    )
+    const late = await Promise.race([work.then(() => false), timeout])
+    timer.abort()
+    if (late)
+      this.#report(`${what} has not returned within ${String(this.#options.stopTimeoutMs)} ms and is left behind`)
+  }
+
+  #report(message: string, error?: unknown): void {
+    this.#lastErrorMessage = message
+    this.#lastError = error
+    this.#options.logger.warn(`[${this.#options.name}] ${message}`)
+    this.#options.post('onReceiverError', this.#info())
+  }
+
+  #info(): ReceiverInfo {
+    const { streamId, name, receiver } = this.#options
+    return {
+      streamId,
+      name,
+      receiver,
+      active: this.#active,
+      starts: this.#starts,
+      lastErrorMessage: this.#lastErrorMessage,
+      lastError: this.#lastError,
+    }
+  }
+}
+
+function stopped(name: string): SluiceError {
+  return new SluiceError({
+    code: 'STOPPED',
+    component: name,
+    message: 'the receiver has been stopped; the record was not taken',
+  })
+}
+
+/** One run: the context that the receiver gets. */
+class ReceiverRun implements ReceiverContext<unknown> {
+  readonly streamId: number
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  readonly position: SourcePosition = {}
+  readonly ended: Promise<RunEnd>
+  readonly report: (message: string, error?: unknown) => void
+  readonly #options: SupervisorOptions
+  readonly #buffer: BlockBuffer
+  readonly #controller = new AbortController()
+  #resolve: (end: RunEnd) => void = () => undefined
+  #cutting = false
+
+  constructor(buffer: BlockBuffer, options: SupervisorOptions, report: (message: string, error?: unknown) => void) {
+    this.#buffer = buffer
+    this.#options = options
+    this.streamId = options.streamId
+    this.clock = options.clock
+    this.logger = options.logger
+    this.report = report
+    this.signal = this.#controller.signal
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+  }
+
+  store(record: unknown): Promise<void> {
+    if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
+    const full = this.#buffer.add(record)
+    if (!this.#cutting) this.#cutLater()
+    return full ?? done
+  }
+
+  storeAll(records: readonly unknown[]): Promise<void> {
+    if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
+    const full = this.#buffer.addAll(records)
+    if (!this.#cutting && records.length > 0) this.#cutLater()
+    return full ?? done
+  }
+
+  restart(message: string, error?: unknown, delayMs?: number): void {
+    this.end({ kind: 'restart', message, error, delayMs: delayMs ?? this.#options.restartDelayMs })
+  }
+
+  stop(message?: string, error?: unknown): void {
+    this.end({ kind: 'stop', message, error, delayMs: 0 })
+  }
+
+  /** Only the first call counts. */
+  end(end: RunEnd): void {
+    if (this.signal.aborted) return
+    this.#controller.abort(stopped(this.#options.name))
+    this.#resolve(end)
+  }
+
+  // Runs only while there is something to cut: an idle receiver costs nothing.
+  #cutLater(): void {
+    this.#cutting = true
+    this.clock.sleep(this.#options.blockIntervalMs, this.signal).then(
+      () => {
+        this.#cutting = false
+        this.#buffer.cut()
+      },
+      () => undefined,
+    )
+  }
+}

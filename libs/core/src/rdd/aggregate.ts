@@ -1,0 +1,51 @@
+/** Combining the values of each key: the result side of `reduceByKey`, `combineByKey`, `groupByKey` and their kin. */
+import { deepCopy } from './copy.js'
+import { ExternalMap } from './external.js'
+import type { KeyedMap } from './keys.js'
+import { CombineOut, refusePromise, type Aggregator } from './out.js'
+import type { Source, TaskEnv } from './pipeline.js'
+import { runPipeline } from './run.js'
+
+const CHUNK = 4_096
+
+/** Pairs of key and combined value, keys first seen first, whatever was spilled on the way. */
+export async function* aggregatedChunks(
+  source: Extract<Source, { kind: 'aggregate' }>,
+  env: TaskEnv,
+): AsyncGenerator<readonly unknown[]> {
+  const { operator, aggregator } = source
+  const external = new ExternalMap(operator, aggregator.merge, env)
+  const out = new CombineOut(operator, functionsFor(source.from, aggregator), {
+    limit: env.spillRecords,
+    onFull: (keyed) => {
+      external.add(keyed)
+    },
+    settle: () => external.settle(),
+  })
+  await runPipeline(source.input, out, env)
+  if (external.used) {
+    external.add(out.keyed)
+    yield* external.chunks()
+  } else yield* pairChunks(out.keyed, operator)
+}
+
+function functionsFor(
+  from: 'values' | 'combiners',
+  { create, add, merge }: Aggregator,
+): Pick<Aggregator, 'create' | 'add'> {
+  // A combiner that comes out of a shuffle block may be read again: what merging might change is copied first.
+  return from === 'values' ? { create, add } : { create: deepCopy, add: merge }
+}
+
+/** The boxes of a map as chunks of pairs. */
+export function* pairChunks(keyed: KeyedMap<unknown>, operator: string): Generator<readonly unknown[]> {
+  let chunk: unknown[] = []
+  for (const box of keyed.boxes()) {
+    chunk.push([box.k, refusePromise(box.v, operator)])
+    if (chunk.length === CHUNK) {
+      yield chunk
+      chunk = []
+    }
+  }
+  if (chunk.length > 0) yield chunk
+}

@@ -1,0 +1,97 @@
+/** Opens a source: from what a task computes to the chunks it reads. */
+import { SluiceError } from '../errors.js'
+import { aggregatedChunks } from './aggregate.js'
+import { cogroupedChunks } from './cogroup.js'
+import { joinedChunks } from './join.js'
+import { sortedChunks } from './sort.js'
+import { asyncMappedChunks, cartesianChunks, partitionFunctionChunks, zippedChunks } from './partition-functions.js'
+import type { BlockRecords, Chunks, Pipeline, Source, TaskEnv } from './pipeline.js'
+import { pipelineChunks, pipelineRecords } from './run.js'
+
+const RANGE_CHUNK = 4_096
+
+/** The chunks of a source. Nothing is read before the first is asked for. */
+export function openSource(source: Source, env: TaskEnv): Chunks {
+  switch (source.kind) {
+    case 'records':
+      return [source.records]
+    case 'range':
+      return rangeChunks(source)
+    case 'block':
+      return blockChunks(env.block(source.id), source.id)
+    case 'text':
+      return env.lines(source.path, source.start, source.length)
+    case 'bytes':
+      return bytesChunk(source.path, env)
+    case 'shuffle':
+      return shuffleChunks(env.shuffleBlocks(source.shuffle, source.partition))
+    case 'concat':
+      return concatChunks(source.inputs, env)
+    case 'aggregate':
+      return aggregatedChunks(source, env)
+    case 'cogroup':
+      return cogroupedChunks(source, env)
+    case 'join':
+      return joinedChunks(source, env)
+    case 'sort':
+      return sortedChunks(source, env)
+    case 'cartesian':
+      return cartesianChunks(source, env)
+    case 'zip':
+      return zippedChunks(source, env)
+    case 'partition':
+      return partitionFunctionChunks(source, env)
+    case 'async-map':
+      return asyncMappedChunks(source, env)
+    case 'cached':
+      return cachedChunks(source, env)
+    case 'driver':
+      return source.open(env)
+  }
+}
+
+function* rangeChunks(source: Extract<Source, { kind: 'range' }>): Generator<readonly unknown[]> {
+  for (let from = 0; from < source.count; from += RANGE_CHUNK) {
+    const length = Math.min(RANGE_CHUNK, source.count - from)
+    const chunk = new Array<number>(length)
+    for (let i = 0; i < length; i++) chunk[i] = source.start + (from + i) * source.step
+    yield chunk
+  }
+}
+
+async function* blockChunks(block: BlockRecords | undefined, id: string): AsyncGenerator<readonly unknown[]> {
+  if (block === undefined) {
+    throw new SluiceError({
+      code: 'RDD_DROPPED',
+      component: 'block-store',
+      message: `block ${id} is not there any more; keep the batches that are read again with remember() or a window`,
+    })
+  }
+  yield await block
+}
+
+async function* bytesChunk(path: string, env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+  yield [[path, await env.bytes(path)]]
+}
+
+async function* shuffleChunks(blocks: Iterable<BlockRecords>): AsyncGenerator<readonly unknown[]> {
+  for (const block of blocks) yield await block
+}
+
+async function* concatChunks(inputs: readonly Pipeline[], env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+  for (const input of inputs) yield* pipelineChunks(input, env)
+}
+
+async function* cachedChunks(
+  source: Extract<Source, { kind: 'cached' }>,
+  env: TaskEnv,
+): AsyncGenerator<readonly unknown[]> {
+  const kept = env.block(source.block)
+  if (kept !== undefined) {
+    yield await kept
+    return
+  }
+  const records = await pipelineRecords(source.input, env)
+  await env.putBlock(source.block, records, source.level)
+  yield records
+}

@@ -1,0 +1,152 @@
+/** Runs one planned batch: makes its RDDs, runs its outputs, commits. */
+import { digestOf, type BatchLog, type PlanRecord } from '../checkpoint/batch-log.js'
+import type { StreamGraph } from '../dstream/graph.js'
+import type { OutputStream } from '../dstream/output.js'
+import type { JobContext } from '../executor/job-runner.js'
+import type { InputStream } from '../input/input-stream.js'
+import type { BatchInfo, ListenerBus, OutputInfo } from '../observe/listener.js'
+import type { RddNode } from '../rdd/lineage.js'
+import type { Clock } from '../time/clock.js'
+import { BatchScope, type ScopeHost } from './batch-scope.js'
+import { OutputWriter } from './output-writer.js'
+
+export interface PlannedBatch {
+  readonly plan: PlanRecord
+  readonly info: BatchInfo
+}
+
+export interface BatchRunnerParts {
+  readonly graph: StreamGraph
+  readonly inputs: readonly InputStream[]
+  readonly log: BatchLog
+  readonly host: ScopeHost
+  readonly clock: Clock
+  readonly bus: ListenerBus
+  /** Releases what RDDs hold that no later batch can ask for. */
+  release(nodes: readonly RddNode[]): void
+}
+
+/** An output that has an RDD in this batch. */
+interface Job {
+  readonly output: OutputStream
+  readonly index: number
+  readonly node: RddNode
+}
+
+export class BatchRunner {
+  readonly #parts: BatchRunnerParts
+  readonly #writers = new Map<string, OutputWriter>()
+
+  constructor(parts: BatchRunnerParts) {
+    this.#parts = parts
+  }
+
+  /** Resolves when the batch is committed; rejects when an output failed, with the state as it was before. */
+  async run(batch: PlannedBatch, signal: AbortSignal): Promise<void> {
+    const { clock, bus } = this.#parts
+    const startedMs = clock.now()
+    const info = { ...batch.info, startedMs, schedulingDelayMs: startedMs - batch.info.submittedMs }
+    bus.post('onBatchStarted', info)
+    const outputs: OutputInfo[] = []
+    try {
+      await this.#runOutputs(batch.plan, outputs, signal)
+      await this.#commit(batch.plan)
+    } catch (error) {
+      for (const state of this.#parts.graph.states) state.rollback()
+      bus.post('onBatchFailed', { ...this.#ended(info, outputs), error })
+      throw error
+    }
+    bus.post('onBatchCompleted', this.#ended(info, outputs))
+  }
+
+  #ended(info: BatchInfo & { readonly startedMs: number }, outputs: readonly OutputInfo[]): BatchInfo {
+    const endedMs = this.#parts.clock.now()
+    return {
+      ...info,
+      endedMs,
+      outputs,
+      processingDelayMs: endedMs - info.startedMs,
+      totalDelayMs: endedMs - info.submittedMs,
+    }
+  }
+
+  async #runOutputs(plan: PlanRecord, infos: OutputInfo[], signal: AbortSignal): Promise<void> {
+    const { graph, log } = this.#parts
+    const jobs: Job[] = []
+    for (const [index, output] of graph.outputs.entries()) {
+      const node = output.parent.at(plan.time)
+      if (node !== undefined) jobs.push({ output, index, node })
+    }
+    const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
+    await log.start({ time: plan.time, partitions })
+    const digest = digestOf(plan)
+    for (const job of jobs) {
+      signal.throwIfAborted()
+      await this.#runOutput(job, plan, digest, infos, signal)
+    }
+  }
+
+  async #runOutput(
+    job: Job,
+    plan: PlanRecord,
+    planDigest: string,
+    infos: OutputInfo[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { bus, clock, log, host } = this.#parts
+    const { output, index, node } = job
+    const context: JobContext = { app: log.app, output: output.id, batchTime: plan.time, signal }
+    const scope = new BatchScope(host, output.id, context)
+    const started: OutputInfo = {
+      batchTime: plan.time,
+      index,
+      id: output.id,
+      startedMs: clock.now(),
+      endedMs: undefined,
+      error: undefined,
+    }
+    bus.post('onOutputStarted', started)
+    let error: unknown
+    try {
+      await runAndEnd(scope, () =>
+        output.run(node, {
+          time: plan.time,
+          scope,
+          write: (rdd, sink, options) => {
+            const id = { app: log.app, output: output.id, batchTime: plan.time, planDigest, epoch: log.epoch }
+            let writer = this.#writers.get(output.id)
+            if (writer === undefined)
+              this.#writers.set(output.id, (writer = new OutputWriter(sink, options, host.runner, clock)))
+            return writer.write(rdd, { id, offsets: plan.inputs, job: context })
+          },
+        }),
+      )
+    } catch (caught) {
+      error = caught
+      throw caught
+    } finally {
+      const ended = { ...started, endedMs: clock.now(), error }
+      infos.push(ended)
+      bus.post('onOutputCompleted', ended)
+    }
+  }
+
+  async #commit({ time }: PlanRecord): Promise<void> {
+    const { graph, inputs, log, release } = this.#parts
+    await log.commit(time)
+    for (const state of graph.states) state.commit()
+    for (const input of inputs) await input.commit(time)
+    release(graph.clearBefore(time))
+  }
+}
+
+/** The function's own error counts before that of an action it did not await. */
+async function runAndEnd(scope: BatchScope, run: () => Promise<void>): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    await scope.end().catch(() => undefined)
+    throw error
+  }
+  await scope.end()
+}

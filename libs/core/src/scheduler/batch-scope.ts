@@ -1,0 +1,107 @@
+/** What a batch's `foreachRDD` or `transform` works with: its operators have stable ids, its actions belong to the batch (E25). */
+import { SluiceError } from '../errors.js'
+import type { JobContext, JobRunner } from '../executor/job-runner.js'
+import type { RddNode } from '../rdd/lineage.js'
+import type { RddScope } from '../rdd/scope.js'
+import type { OpOptions } from '../rdd/types.js'
+import type { Work } from '../rdd/work.js'
+import type { Sink } from '../sink/sink.js'
+
+/** What scopes need of the context. */
+export interface ScopeHost {
+  readonly parallelism: number
+  readonly runner: JobRunner
+  dropBlocks(node: RddNode): void
+  /** Releases what these RDDs, and those they are made of, keep. */
+  release(nodes: readonly RddNode[]): void
+  saveAsTextFile(node: RddNode, path: string, job: JobContext): Promise<void>
+  /** Writes to a sink that belongs to an output of this batch. */
+  writeTo(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void>
+}
+
+export class BatchScope implements RddScope {
+  readonly #host: ScopeHost
+  readonly #owner: string
+  readonly #job: JobContext
+  readonly #counters = new Map<string, number>()
+  readonly #actions = new Set<Promise<unknown>>()
+  /** RDDs of the batch only: they end with it. */
+  readonly #own = new Set<RddNode>()
+  #failure: { readonly error: unknown } | undefined
+  #ended = false
+
+  constructor(host: ScopeHost, owner: string, job: JobContext) {
+    this.#host = host
+    this.#owner = owner
+    this.#job = job
+  }
+
+  get parallelism(): number {
+    return this.#host.parallelism
+  }
+
+  opId(kind: string, options?: OpOptions): string {
+    if (options?.name !== undefined) return `${this.#owner}/${options.name}`
+    const number = this.#counters.get(kind) ?? 0
+    this.#counters.set(kind, number + 1)
+    return `${this.#owner}/${kind}-${String(number)}`
+  }
+
+  run(node: RddNode, work: Work, operator: string, partitions?: readonly number[]): Promise<unknown[]> {
+    if (!node.ofStream) this.#own.add(node)
+    return this.#track(operator, () => this.#host.runner.run(node, work, this.#label(operator), this.#job, partitions))
+  }
+
+  runInline(records: readonly unknown[], work: Work, operator: string): Promise<unknown> {
+    return this.#track(operator, () => this.#host.runner.runInline(records, work, this.#label(operator), this.#job))
+  }
+
+  dropBlocks(node: RddNode): void {
+    this.#host.dropBlocks(node)
+  }
+
+  saveAsTextFile(node: RddNode, path: string): Promise<void> {
+    return this.#track('saveAsTextFile', () => this.#host.saveAsTextFile(node, path, this.#job))
+  }
+
+  writeTo(node: RddNode, sink: Sink<unknown>, name: string | undefined): Promise<void> {
+    const output = `${this.#owner}/${name ?? sink.name}`
+    return this.#track('writeTo', () => this.#host.writeTo(node, sink, output, this.#job))
+  }
+
+  /** Resolves when no action runs any more; rejects when one failed, awaited by the user or not. */
+  async end(): Promise<void> {
+    while (this.#actions.size > 0) await Promise.allSettled(this.#actions)
+    this.#ended = true
+    this.#host.release([...this.#own])
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  #label(operator: string): string {
+    return `${this.#owner}/${operator}`
+  }
+
+  #track<R>(operator: string, start: () => Promise<R>): Promise<R> {
+    if (this.#ended) return Promise.reject(this.#late(operator))
+    const action = start()
+    const settled = action.then(
+      () => {
+        this.#actions.delete(settled)
+      },
+      (error: unknown) => {
+        this.#actions.delete(settled)
+        this.#failure ??= { error }
+      },
+    )
+    this.#actions.add(settled)
+    return action
+  }
+
+  #late(operator: string): SluiceError {
+    return new SluiceError({
+      code: 'ACTION_OUTSIDE_BATCH',
+      component: `${this.#owner}/${operator}`,
+      message: `batch ${String(this.#job.batchTime)} has ended; run actions on its RDDs inside the function, or keep their results`,
+    })
+  }
+}

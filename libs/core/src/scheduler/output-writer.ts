@@ -1,0 +1,232 @@
+/** Drives a sink for one batch of one output: partitions, time-outs, retries, commit. */
+import { isSluiceError, messageOf, requireArgument, SluiceError } from '../errors.js'
+import type { JobContext, JobRunner } from '../executor/job-runner.js'
+import type { RddNode } from '../rdd/lineage.js'
+import type { TaskInfo } from '../rdd/op.js'
+import type { Chunks } from '../rdd/pipeline.js'
+import type { BatchId, BatchPartitionId, OutputOptions, PlannedOffsets, Sink, WriteContext } from '../sink/sink.js'
+import type { Clock } from '../time/clock.js'
+
+const DEFAULT_BATCH_SIZE = 1_000
+const DEFAULT_TIMEOUT_MS = 60_000
+const DEFAULT_RETRIES = 3
+const DEFAULT_MIN_DELAY_MS = 100
+const DEFAULT_MAX_DELAY_MS = 10_000
+
+/** One batch to be written. */
+export interface OutputBatch {
+  readonly id: Omit<BatchId, 'attempt' | 'partitions'>
+  readonly offsets: PlannedOffsets
+  readonly job: JobContext
+}
+
+interface Policy {
+  readonly batchSize: number
+  readonly maxInFlight: number
+  readonly timeoutMs: number
+  readonly retries: number
+  readonly minDelayMs: number
+  readonly maxDelayMs: number
+}
+
+export class OutputWriter {
+  readonly #sink: Sink<unknown>
+  readonly #runner: JobRunner
+  readonly #clock: Clock
+  readonly #policy: Policy
+
+  constructor(sink: Sink<unknown>, options: OutputOptions | undefined, runner: JobRunner, clock: Clock) {
+    this.#sink = sink
+    this.#runner = runner
+    this.#clock = clock
+    this.#policy = policyOf(options, sink)
+  }
+
+  /** Resolves when all partitions are durable and committed. */
+  async write(node: RddNode, batch: OutputBatch): Promise<void> {
+    if (this.#sink.unit === 'batch') {
+      await this.#retrying((attempt) => this.#writeBatch(node, batch, attempt), batch)
+      return
+    }
+    await this.#eachPartition(node.partitions, (partition) =>
+      this.#retrying((attempt) => this.#writePartition(node, partition, batch, attempt), batch),
+    )
+    await this.#retrying((attempt) => this.#commit(node, batch, attempt), batch)
+  }
+
+  /** All partitions in turn, and the commit: nothing is durable before it, so a failure begins anew. */
+  async #writeBatch(node: RddNode, batch: OutputBatch, attempt: number): Promise<void> {
+    for (let partition = 0; partition < node.partitions; partition++) {
+      await this.#writePartition(node, partition, batch, attempt)
+    }
+    await this.#commit(node, batch, attempt)
+  }
+
+  async #eachPartition(partitions: number, write: (partition: number) => Promise<void>): Promise<void> {
+    let next = 0
+    let failed = false
+    const slot = async (): Promise<void> => {
+      while (next < partitions && !failed) {
+        try {
+          await write(next++)
+        } catch (error) {
+          failed = true
+          throw error
+        }
+      }
+    }
+    const slots = Array.from({ length: Math.min(this.#policy.maxInFlight, partitions) }, slot)
+    for (const ended of await Promise.allSettled(slots)) if (ended.status === 'rejected') throw ended.reason
+  }
+
+  async #writePartition(node: RddNode, partition: number, batch: OutputBatch, attempt: number): Promise<void> {
+    const id: BatchPartitionId = { ...batch.id, partition, partitions: node.partitions, attempt }
+    const run = (chunks: Chunks, info: TaskInfo): Promise<void> => this.#callSink(id, chunks, info, batch)
+    await this.#runner.run(node, { kind: 'driver', run }, batch.id.output, { ...batch.job, maxFailures: 1 }, [
+      partition,
+    ])
+  }
+
+  async #callSink(id: BatchPartitionId, chunks: Chunks, info: TaskInfo, batch: OutputBatch): Promise<void> {
+    await this.#timed('writePartition', batch.job.signal, (signal) =>
+      this.#sink.writePartition(id, rechunked(chunks, this.#policy.batchSize, signal), writeContext(info, signal)),
+    )
+  }
+
+  async #commit(node: RddNode, batch: OutputBatch, attempt: number): Promise<void> {
+    const { sink, partitions } = { sink: this.#sink, partitions: node.partitions }
+    if (sink.commitBatch === undefined) return
+    await this.#timed('commitBatch', batch.job.signal, async (signal) => {
+      await sink.commitBatch?.({ ...batch.id, partitions, attempt }, { offsets: batch.offsets, signal })
+    })
+  }
+
+  /** Fails after the time-out; the signal then tells the sink that its outcome is unknown (E9). */
+  async #timed(
+    what: string,
+    outer: AbortSignal | undefined,
+    call: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { timeoutMs } = this.#policy
+    const controller = new AbortController()
+    const timer = new AbortController()
+    const onStop = (): void => {
+      controller.abort(outer?.reason)
+    }
+    outer?.addEventListener('abort', onStop, { once: true })
+    const aborted = new Promise<never>((_, reject) => {
+      controller.signal.addEventListener(
+        'abort',
+        () => {
+          reject(controller.signal.reason as Error)
+        },
+        { once: true },
+      )
+    })
+    this.#clock.sleep(timeoutMs, timer.signal).then(
+      () => {
+        controller.abort(this.#timeout(what))
+      },
+      () => undefined,
+    )
+    try {
+      await Promise.race([call(controller.signal), aborted])
+    } finally {
+      timer.abort()
+      outer?.removeEventListener('abort', onStop)
+    }
+  }
+
+  #timeout(what: string): SluiceError {
+    return new SluiceError({
+      code: 'TIMEOUT',
+      component: this.#sink.name,
+      message: `${what} has not ended within ${String(this.#policy.timeoutMs)} ms; is the server up? Else raise the output's timeoutMs`,
+      retryable: true,
+    })
+  }
+
+  async #retrying(work: (attempt: number) => Promise<void>, { id, job }: OutputBatch): Promise<void> {
+    const { retries, minDelayMs, maxDelayMs } = this.#policy
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await work(attempt)
+        return
+      } catch (error) {
+        if (attempt >= retries || !mayRetry(error, job.signal)) throw outputFailed(error, id.output)
+      }
+      await this.#clock.sleep(Math.min(maxDelayMs, minDelayMs * 2 ** attempt), job.signal)
+    }
+  }
+}
+
+// The engine's own errors say whether another try can help; anything else comes from a driver and may pass.
+function mayRetry(error: unknown, signal: AbortSignal | undefined): boolean {
+  if (signal?.aborted === true) return false
+  return !isSluiceError(error) || error.retryable || error.code === 'TASK_FAILED'
+}
+
+function outputFailed(error: unknown, output: string): SluiceError {
+  if (isSluiceError(error)) return error
+  return new SluiceError({
+    code: 'OUTPUT_FAILED',
+    component: output,
+    message: `writing failed: ${messageOf(error)}; see the cause`,
+    cause: error,
+  })
+}
+
+function policyOf(options: OutputOptions | undefined, sink: Sink<unknown>): Policy {
+  const policy = {
+    batchSize: options?.batchSize ?? DEFAULT_BATCH_SIZE,
+    maxInFlight: options?.maxInFlight ?? 1,
+    timeoutMs: options?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    retries: options?.retry?.retries ?? DEFAULT_RETRIES,
+    minDelayMs: options?.retry?.minDelay ?? DEFAULT_MIN_DELAY_MS,
+    maxDelayMs: options?.retry?.maxDelay ?? DEFAULT_MAX_DELAY_MS,
+  }
+  for (const name of ['batchSize', 'maxInFlight', 'timeoutMs'] as const) {
+    requireArgument(policy[name] >= 1, sink.name, `${name} must be at least 1, not ${String(policy[name])}`)
+  }
+  requireArgument(policy.retries >= 0, sink.name, `retries must be at least 0, not ${String(policy.retries)}`)
+  return policy
+}
+
+async function* rechunked(chunks: Chunks, size: number, signal: AbortSignal): AsyncGenerator<readonly unknown[]> {
+  let held: unknown[] = []
+  for await (const chunk of chunks) {
+    for (const record of chunk) {
+      held.push(record)
+      if (held.length < size) continue
+      signal.throwIfAborted()
+      yield held
+      held = []
+    }
+  }
+  signal.throwIfAborted()
+  if (held.length > 0) yield held
+}
+
+function writeContext(info: TaskInfo, signal: AbortSignal): WriteContext {
+  let first: { readonly index: number; readonly error: Error } | undefined
+  let rejects = 0
+  return {
+    signal,
+    reject(index, error) {
+      rejects++
+      first ??= { index, error }
+    },
+    settleRejects() {
+      return first === undefined ? Promise.resolve() : Promise.reject(rejected(info, first.index, first.error, rejects))
+    },
+  }
+}
+
+function rejected(info: TaskInfo, index: number, error: Error, rejects: number): SluiceError {
+  return new SluiceError({
+    code: 'RECORD_REJECTED',
+    component: info.operator,
+    message: `the sink refuses ${String(rejects)} record(s) of partition ${String(info.partition)}, the first is number ${String(index)}: ${error.message}; filter such records out`,
+    cause: error,
+  })
+}

@@ -1,0 +1,4 @@
+/** @sluice/core/testing: what tests of applications and connectors need. */
+export { absent } from './input/queue-source.js'
+export { memoryFileSystem, type MemoryFileSystemOptions } from './storage/memory-file-system.js'
+export { ManualClock } from './time/manual-clock.js'

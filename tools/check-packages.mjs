@@ -1,0 +1,74 @@
+/**
+ * Checks every public package as its users get it: packs it, looks at its shape (publint, are-the-types-wrong), installs
+ * all tarballs in one empty project, imports every entry of `exports` there and compiles a file that does the same.
+ *
+ * Run after a build: `node tools/check-packages.mjs`.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '..')
+const bin = (name) => join(root, 'node_modules', '.bin', name)
+const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
+const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
+
+function publicPackages() {
+  return readdirSync(join(root, 'libs'))
+    .map((name) => join(root, 'libs', name))
+    .filter((folder) => existsSync(join(folder, 'package.json')))
+    .map((folder) => ({ folder, manifest: readJson(join(folder, 'package.json')) }))
+    .filter(({ manifest }) => manifest.private !== true)
+}
+
+function pack({ folder }, into) {
+  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', into]
+  const [{ filename }] = JSON.parse(
+    execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  )
+  return join(into, filename)
+}
+
+/** What a user can write after `import`, such as `@sluice/core/testing`. */
+const entriesOf = ({ manifest }) =>
+  Object.keys(manifest.exports)
+    .filter((entry) => entry !== './package.json')
+    .map((entry) => manifest.name + entry.slice(1))
+
+function installInEmptyProject(packages, tarballs, folder) {
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+  run(
+    'npm',
+    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', ...tarballs],
+    folder,
+  )
+  const entries = packages.flatMap(entriesOf)
+  const names = entries.map((_, index) => `entry${index}`)
+  const lines = entries.map((entry, index) => `import * as ${names[index]} from '${entry}'`)
+  const source = `${lines.join('\n')}\nexport const entries: object[] = [${names.join(', ')}]\n`
+  writeFileSync(join(folder, 'consumer.ts'), source)
+  const compilerOptions = { noEmit: true, strict: true, module: 'nodenext', target: 'es2023', types: ['node'] }
+  const typeRoots = [join(root, 'node_modules/@types')]
+  const tsconfig = { compilerOptions: { ...compilerOptions, typeRoots }, files: ['consumer.ts'] }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig))
+  run(bin('tsc'), [], folder)
+  for (const entry of entries) {
+    run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
+    console.log(`imports: ${entry}`)
+  }
+}
+
+const packages = publicPackages()
+const folder = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
+try {
+  const tarballs = packages.map((each) => pack(each, folder))
+  for (const [index, tarball] of tarballs.entries()) {
+    console.log(`package: ${packages[index].manifest.name}`)
+    run(bin('publint'), ['run', tarball, '--strict'])
+    run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'ascii'])
+  }
+  installInEmptyProject(packages, tarballs, folder)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

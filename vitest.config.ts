@@ -1,0 +1,36 @@
+/** One configuration for every package: `vitest run` at the root runs all of them in one process summary. */
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+import TestSummaryReporter from './tools/test-summary-reporter.js'
+
+/** Workspace packages resolve to their sources by this condition of their `exports`, so tests need no build. */
+const SOURCE_CONDITION = '@sluice/source'
+
+/** Vite replaces its defaults by what is given here, so they are repeated. */
+const conditions = [SOURCE_CONDITION, 'module', 'node', 'development|production']
+
+const projectRoots = ['libs', 'apps']
+  .map((folder) => join(import.meta.dirname, folder))
+  .flatMap((folder) => readdirSync(folder).map((name) => ({ name, root: join(folder, name) })))
+  .filter(({ root }) => existsSync(join(root, 'package.json')))
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    reporters: ['default', new TestSummaryReporter()],
+    projects: projectRoots.map(({ name, root }) => ({
+      extends: true as const,
+      test: {
+        name,
+        root,
+        include: ['src/**/*.test.ts'],
+        testTimeout: 30_000,
+        hookTimeout: 30_000,
+      },
+    })),
+  },
+})
