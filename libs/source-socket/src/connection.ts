@@ -1,0 +1,296 @@
+/** One connection: one run of the receiver, from connecting to the end. */
+import { connect as connectTcp } from 'node:net'
+import type { Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { isSluiceError } from '@sluice/core'
+import type { ReceiverContext } from '@sluice/core'
+import type { Backoff } from './backoff.js'
+import type { Decoder, DecoderFactory } from './decoder.js'
+import {
+  connectTimeout,
+  decoderGaveUp,
+  decoderThrew,
+  idleTimeout,
+  socketFailure,
+  storeFailed,
+  toReport,
+} from './failures.js'
+import type { Failure } from './failures.js'
+import { COMPONENT } from './socket-stream.config.js'
+import type { SocketSettings } from './socket-stream.config.js'
+
+// A receiver never writes, so it would never notice that its peer has gone without a word.
+const KEEP_ALIVE_MS = 60_000
+
+export interface ConnectionParts<T> {
+  readonly context: ReceiverContext<T>
+  readonly settings: SocketSettings
+  readonly decode: DecoderFactory<T>
+  readonly backoff: Backoff
+}
+
+interface Decoded<T> {
+  readonly records: readonly T[]
+  readonly failure: Failure | undefined
+}
+
+/**
+ * At most one chunk is in flight: while its records are being stored the socket is paused, so that a slow job makes the
+ * kernel's window close and the sender wait. A connection that ends waits for that store before it asks for a restart,
+ * which would make it be rejected; a stop does not wait.
+ */
+export class Connection<T> {
+  readonly #context: ReceiverContext<T>
+  readonly #settings: SocketSettings
+  readonly #decode: DecoderFactory<T>
+  readonly #backoff: Backoff
+  #state: 'live' | 'ending' | 'closed' = 'live'
+  #socket: Socket | undefined
+  #decoder: Decoder<T> | undefined
+  #timers = new AbortController()
+  #onOpened: () => void = () => undefined
+  #storing: Promise<void> | undefined
+  #hasDelivered = false
+  #connectedMs: number | undefined
+  #lastHeardMs = 0
+
+  constructor(parts: ConnectionParts<T>) {
+    this.#context = parts.context
+    this.#settings = parts.settings
+    this.#decode = parts.decode
+    this.#backoff = parts.backoff
+  }
+
+  /** Resolves when the connection stands, has failed or is closed; never rejects. */
+  open(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onOpened = resolve
+      if (this.#context.signal.aborted) this.close()
+      else this.#connect()
+    })
+  }
+
+  /** Releases everything, at once and from any state. */
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#context.signal.removeEventListener('abort', this.#onAbort)
+    const droppedBytes = this.#release()
+    if (droppedBytes > 0) this.#context.logger.debug(`[${COMPONENT}] dropped ${String(droppedBytes)} bytes at the stop`)
+    this.#onOpened()
+  }
+
+  readonly #onAbort = (): void => {
+    this.close()
+  }
+
+  #connect(): void {
+    const { host, port, tls } = this.#settings
+    this.#context.signal.addEventListener('abort', this.#onAbort, { once: true })
+    void this.#watchConnecting()
+    try {
+      this.#socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ ...tls, host, port })
+    } catch (error) {
+      this.#failWith(error)
+      return
+    }
+    this.#socket.on(tls === undefined ? 'connect' : 'secureConnect', this.#onConnected)
+    this.#socket.on('error', this.#onError)
+    this.#socket.on('close', this.#onClose)
+  }
+
+  readonly #onConnected = (): void => {
+    const { clock, logger } = this.#context
+    this.#timers.abort()
+    this.#timers = new AbortController()
+    this.#connectedMs = this.#lastHeardMs = clock.monotonic()
+    logger.info(`[${COMPONENT}] connected to ${this.#settings.address}`)
+    try {
+      this.#decoder = this.#decode({ clock, report: this.#report })
+    } catch (error) {
+      this.#fail(decoderThrew(this.#settings.address, error))
+      return
+    }
+    this.#socket?.setKeepAlive(true, KEEP_ALIVE_MS)
+    this.#socket?.on('end', this.#onEnd)
+    this.#socket?.on('data', this.#onData)
+    void this.#watchSilence()
+    this.#onOpened()
+  }
+
+  readonly #report = (message: string, error?: unknown): void => {
+    this.#context.report(`${this.#settings.address}: ${message}`, error)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#state !== 'live') return
+    this.#lastHeardMs = this.#context.clock.monotonic()
+    const { records, failure } = this.#decoded((decoder) => decoder.write(chunk))
+    if (records.length > 0) this.#storing = this.#storeAndGoOn(records)
+    if (failure !== undefined) this.#fail(failure)
+  }
+
+  readonly #onEnd = (): void => {
+    void this.#finish()
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#failWith(error)
+  }
+
+  // Comes alone only if something else destroyed the socket: otherwise `end` or `error` came before.
+  readonly #onClose = (): void => {
+    this.#failWith('closed')
+  }
+
+  #decoded(step: (decoder: Decoder<T>) => readonly T[]): Decoded<T> {
+    const { address } = this.#settings
+    if (this.#decoder === undefined) return { records: [], failure: undefined }
+    try {
+      const records = step(this.#decoder)
+      const cause = this.#decoder.failure
+      return { records, failure: cause === undefined ? undefined : decoderGaveUp(address, cause) }
+    } catch (error) {
+      return { records: [], failure: decoderThrew(address, error) }
+    }
+  }
+
+  async #storeAndGoOn(records: readonly T[]): Promise<void> {
+    this.#socket?.pause()
+    const failure = await this.#store(records)
+    this.#storing = undefined
+    if (failure === undefined) {
+      this.#lastHeardMs = this.#context.clock.monotonic()
+      this.#socket?.resume()
+    } else if (this.#state === 'live') {
+      this.#fail(failure)
+    } else if (this.#state === 'ending') {
+      const { message, error } = toReport(failure, 0)
+      this.#context.report(message, error)
+    }
+  }
+
+  /** Resolves when the records are stored, or to why not. After a stop that is no failure: they count as not received. */
+  async #store(records: readonly T[]): Promise<Failure | undefined> {
+    try {
+      await this.#context.storeAll(records)
+      this.#hasDelivered = true
+      return undefined
+    } catch (error) {
+      if (!isSluiceError(error, 'STOPPED')) return storeFailed(this.#settings.address, records.length, error)
+      this.close()
+      return undefined
+    }
+  }
+
+  /** The sender ended the stream: all that it sent is stored before this run ends. */
+  async #finish(): Promise<void> {
+    if (this.#state !== 'live') return
+    this.#state = 'ending'
+    await this.#storing
+    const { records, failure } = this.#decoded((decoder) => decoder.end())
+    this.#decoder = undefined
+    const storeFailure = records.length > 0 ? await this.#store(records) : undefined
+    const problem = storeFailure ?? failure
+    if (problem !== undefined) await this.#restartAfter(problem)
+    else this.#endOfStream()
+  }
+
+  #endOfStream(): void {
+    if (this.#isClosed()) return
+    this.close()
+    const message = `${this.#settings.address} ended the stream`
+    if (this.#settings.onEnd === 'stop') this.#context.stop(message)
+    else this.#context.restart(`${message}; connecting again`, undefined, this.#nextDelayMs(true))
+  }
+
+  #failWith(error: unknown): void {
+    const verb = this.#connectedMs === undefined ? 'cannot reach' : 'lost the connection to'
+    this.#fail(socketFailure(verb, this.#settings.address, error))
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#state !== 'live') return
+    this.#state = 'ending'
+    void this.#restartAfter(failure)
+  }
+
+  async #restartAfter(failure: Failure): Promise<void> {
+    const droppedBytes = this.#release()
+    await this.#storing
+    if (this.#isClosed()) return
+    this.close()
+    const { message, error } = toReport(failure, droppedBytes)
+    this.#context.restart(message, error, this.#nextDelayMs(failure.isOfData !== true))
+  }
+
+  /**
+   * A connection that delivered data starts the back-off over. One that ended by its data does so only if it lasted: the
+   * same data may come again at once.
+   */
+  #nextDelayMs(isDataGood: boolean): number {
+    const livedMs = this.#context.clock.monotonic() - (this.#connectedMs ?? Infinity)
+    if (this.#hasDelivered && (isDataGood || livedMs >= this.#settings.maxDelayMs)) this.#backoff.reset()
+    return this.#backoff.nextDelayMs()
+  }
+
+  async #watchConnecting(): Promise<void> {
+    const { address, connectTimeoutMs } = this.#settings
+    if (await this.#hasSlept(connectTimeoutMs)) this.#fail(connectTimeout(address, connectTimeoutMs))
+  }
+
+  async #watchSilence(): Promise<void> {
+    const { address, idleTimeoutMs } = this.#settings
+    if (idleTimeoutMs === undefined) return
+    let leftMs = idleTimeoutMs
+    while (leftMs > 0) {
+      if (!(await this.#hasSlept(leftMs))) return
+      const nowMs = this.#context.clock.monotonic()
+      // It is we who do not listen.
+      if (this.#storing !== undefined) this.#lastHeardMs = nowMs
+      leftMs = this.#lastHeardMs + idleTimeoutMs - nowMs
+    }
+    this.#fail(idleTimeout(address, idleTimeoutMs))
+  }
+
+  /** False if the connection left the state in which the sleep began. */
+  async #hasSlept(ms: number): Promise<boolean> {
+    const { signal } = this.#timers
+    try {
+      await this.#context.clock.sleep(ms, signal)
+    } catch {
+      return false
+    }
+    return !signal.aborted
+  }
+
+  // After an `await` the state may be another than the compiler has seen.
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** Lets go of socket, timers and decoder. Returns how many received bytes are in no record. */
+  #release(): number {
+    const decoder = this.#decoder
+    const unreadBytes = this.#socket === undefined ? 0 : this.#discard(this.#socket)
+    this.#timers.abort()
+    this.#socket = undefined
+    this.#decoder = undefined
+    try {
+      return unreadBytes + (decoder?.drop?.() ?? 0)
+    } catch (error) {
+      this.#report(`the decoder failed to drop what is incomplete (${String(error)})`, error)
+      return unreadBytes
+    }
+  }
+
+  #discard(socket: Socket): number {
+    const unreadBytes = socket.readableLength
+    socket.off('connect', this.#onConnected).off('secureConnect', this.#onConnected)
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError).off('close', this.#onClose)
+    // A socket that is being destroyed may still fail, which nobody wants to know any more.
+    socket.on('error', () => undefined)
+    socket.destroy()
+    return unreadBytes
+  }
+}

@@ -1,0 +1,35 @@
+/** The decoder contract: how the bytes of one connection become records. */
+import type { Clock } from '@sluice/core'
+
+/** What a decoder gets from the connection that it is made for. */
+export interface DecoderContext {
+  readonly clock: Clock
+  /** Tells listeners of a problem; receiving goes on. */
+  report(message: string, error?: unknown): void
+}
+
+/**
+ * Turns the bytes of one connection into records.
+ *
+ * The receiver makes one decoder for each connection and calls `write` with every chunk in the order of arrival, never
+ * two at a time, and only after the records of the one before are stored. Where the network cuts the bytes into chunks
+ * means nothing: a decoder keeps what is incomplete. Then it calls either `end` or `drop`, once.
+ *
+ * All calls are synchronous and hold up the event loop: no waiting in them. A chunk belongs to the decoder, which may keep
+ * it or parts of it; a returned array belongs to the receiver, so it must be a new one each time. If `write` or `end`
+ * throws, what it had decoded from that chunk is lost; the connection is dropped and made anew. To keep the records before
+ * the damage, return them and set `failure`.
+ */
+export interface Decoder<out T> {
+  /** Takes the next bytes, returns the records that they complete. */
+  write(chunk: Buffer): readonly T[]
+  /** The sender ended the stream cleanly. Returns the last records. */
+  end(): readonly T[]
+  /** The connection is gone in the middle: gives up what is incomplete and returns its number of bytes. Default: nothing. */
+  drop?(): number
+  /** Why decoding cannot go on. Read after `write` and `end`; what they returned is stored first. */
+  readonly failure?: Error | undefined
+}
+
+/** Makes the decoder of a new connection. */
+export type DecoderFactory<T> = (context: DecoderContext) => Decoder<T>
