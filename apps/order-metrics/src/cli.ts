@@ -1,0 +1,131 @@
+/** The command line: what can be asked for, and what is wrong with what was asked. */
+import { parseArgs } from 'node:util'
+import type { ReplaySpeed } from './replay.js'
+
+export const USAGE = `Usage: npm start -- [options]
+
+Replays real orders over a TCP socket into a Sluice stream and shows their metrics live.
+
+  --data DIR           replay all *.csv of DIR, in the order of their names (default: the sample, twelve days of orders)
+  --speed N|max        lines a second, or as fast as the job takes them (default: 260, the sample in two minutes)
+  --loop               replay again and again, until Ctrl-C
+  --connect HOST:PORT  read lines from there instead of a replay
+  --batch MS           batch interval in milliseconds, from 10 (default: 1000)
+  --partitions N       partitions that the job's figures are spread over (default: the engine's)
+  --out DIR            where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
+  --fresh              first remove the results of an earlier run from DIR
+  --help               show this
+`
+
+/** Where the lines come from. */
+export type LineSource =
+  | {
+      readonly kind: 'replay'
+      /** Undefined: the sample. */
+      readonly directory: string | undefined
+      readonly speed: ReplaySpeed
+      readonly loop: boolean
+    }
+  | { readonly kind: 'connect'; readonly host: string; readonly port: number }
+
+export interface Options {
+  readonly source: LineSource
+  readonly batchMs: number
+  readonly partitions: number | undefined
+  /** Undefined: a new folder. */
+  readonly outDirectory: string | undefined
+  readonly fresh: boolean
+}
+
+/** A command line that makes no sense. The message says why. */
+export class UsageError extends Error {}
+
+/** The sample's 31,102 lines take two minutes. */
+const DEFAULT_LINES_PER_SECOND = 260
+const DEFAULT_BATCH_MS = 1_000
+const SHORTEST_BATCH_MS = 10
+
+/** Reads the arguments behind the program's name; `help` when they ask for it. Throws {@link UsageError}. */
+export function parseOptions(args: readonly string[]): Options | 'help' {
+  const values = readValues(args)
+  if (values.help === true) return 'help'
+  return {
+    source: readSource(values),
+    batchMs: readInteger('--batch', values.batch, SHORTEST_BATCH_MS) ?? DEFAULT_BATCH_MS,
+    partitions: readInteger('--partitions', values.partitions, 1),
+    outDirectory: readPath('--out', values.out),
+    fresh: values.fresh === true,
+  }
+}
+
+type Values = ReturnType<typeof readValues>
+
+function readValues(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        data: { type: 'string' },
+        speed: { type: 'string' },
+        loop: { type: 'boolean' },
+        connect: { type: 'string' },
+        batch: { type: 'string' },
+        partitions: { type: 'string' },
+        out: { type: 'string' },
+        fresh: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error })
+  }
+}
+
+function readSource(values: Values): LineSource {
+  if (values.connect === undefined) {
+    return {
+      kind: 'replay',
+      directory: readPath('--data', values.data),
+      speed: values.speed === 'max' ? 'max' : (readSpeed(values.speed) ?? DEFAULT_LINES_PER_SECOND),
+      loop: values.loop === true,
+    }
+  }
+  const replayOnly = (['data', 'speed', 'loop'] as const).find((name) => values[name] !== undefined)
+  if (replayOnly !== undefined) {
+    throw new UsageError(`--${replayOnly} is about the replay, and --connect reads from elsewhere; leave one out`)
+  }
+  return { kind: 'connect', ...readAddress(values.connect) }
+}
+
+function readAddress(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new UsageError(`--connect takes HOST:PORT, e.g. localhost:9999, not '${text}'`)
+  }
+  return { host, port }
+}
+
+function readInteger(option: string, text: string | undefined, least: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(Number.isSafeInteger(value) && value >= least)) {
+    throw new UsageError(`${option} takes a whole number from ${String(least)}, not '${text}'`)
+  }
+  return value
+}
+
+function readSpeed(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN
+  if (!(Number.isFinite(value) && value > 0)) {
+    throw new UsageError(`--speed takes lines a second above 0, or max, not '${text}'`)
+  }
+  return value
+}
+
+function readPath(option: string, text: string | undefined): string | undefined {
+  if (text === '') throw new UsageError(`${option} takes a folder, not an empty name`)
+  return text
+}

@@ -1,0 +1,154 @@
+/** One run of the job: its source, its stream, its view and its results, and the order in which they begin and end. */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  consoleLogger,
+  milliseconds,
+  StreamingContext,
+  textFileSink,
+  type BatchTime,
+  type DStream,
+  type Pair,
+} from '@sluice/core'
+import { socketTextStream } from '@sluice/source-socket'
+import type { LineSource, Options } from './cli.js'
+import { orderMetrics, type OrderMetrics, type Standing, type Subject } from './metrics.js'
+import { isHeader } from './orders.js'
+import { startReplay, type Replay } from './replay.js'
+import { openResults, RunError, type Results } from './results.js'
+import { totalsOf, type Standings } from './totals.js'
+import { renderTotals, viewFor, type Output } from './view.js'
+
+const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
+
+export interface Terminal {
+  readonly stdout: Output
+  readonly stderr: Output
+}
+
+/** Runs the job to the end of its lines, or to Ctrl-C. Rejects when it failed; then there is no `totals.json`. */
+export async function runJob(options: Options, terminal: Terminal): Promise<void> {
+  const source = await openSource(options.source)
+  let results: Results | undefined
+  try {
+    results = await openResults(options.outDirectory, options.fresh, new Date())
+    const standings = await streamTo(results, source, options, terminal)
+    const totals = totalsOf(standings)
+    const path = await results.writeTotals(totals)
+    terminal.stdout.write(`\n${renderTotals(totals).join('\n')}\n${path}\n`)
+  } finally {
+    await source.replay?.close()
+    await results?.close()
+  }
+}
+
+/** Where the job connects to, and the replay behind it if there is one. */
+interface OpenSource {
+  readonly host: string
+  readonly port: number
+  readonly replay: Replay | undefined
+}
+
+async function openSource(source: LineSource): Promise<OpenSource> {
+  if (source.kind === 'connect') return { ...source, replay: undefined }
+  const { directory = SAMPLE, speed, loop } = source
+  const replay = await startReplay({ files: await csvFiles(directory), speed, loop })
+  return { host: replay.host, port: replay.port, replay }
+}
+
+async function csvFiles(directory: string): Promise<string[]> {
+  let names: string[]
+  try {
+    names = await readdir(directory)
+  } catch (error) {
+    throw new RunError(`cannot read ${directory}: ${(error as Error).message}; is --data a folder?`, { cause: error })
+  }
+  const files = names.filter((name) => name.endsWith('.csv')).sort()
+  if (files.length === 0) throw new RunError(`${directory} holds no *.csv; is --data the right folder?`)
+  return files.map((name) => join(directory, name))
+}
+
+/** Runs the stream until its source has ended and every batch is done. Returns how all subjects stand then. */
+async function streamTo(
+  results: Results,
+  source: OpenSource,
+  { batchMs, partitions }: Options,
+  { stdout, stderr }: Terminal,
+): Promise<Standings> {
+  const view = viewFor(stdout, stderr, batchMs)
+  const ssc = new StreamingContext({
+    appName: 'order-metrics',
+    batchInterval: milliseconds(batchMs),
+    parallelism: partitions,
+    logger: consoleLogger('warn', (line) => {
+      view.log(line.trimEnd())
+    }),
+  })
+  let standings: Standings = []
+  const metrics = orderMetrics(orderLines(ssc, source))
+  writeResults(metrics, results)
+  metrics.standings.foreachRDD(async (rdd, batchTime) => {
+    standings = await rdd.collect()
+    view.show({ batchTime, standings })
+  })
+  const requireWhole = watch(ssc, source, stdout)
+  await ssc.start()
+  await ssc.awaitTermination()
+  requireWhole()
+  return standings
+}
+
+function orderLines(ssc: StreamingContext, { host, port, replay }: OpenSource): DStream<string> {
+  // A line of over a megabyte is no order line. Its first megabyte is judged as one, and the lines around it are kept.
+  const lines = socketTextStream(ssc, { host, port, onEnd: 'stop', onLongLine: 'truncate' })
+  // The replay has left out the headers of its files. In a stream from elsewhere nobody sees where a file begins.
+  return replay === undefined ? lines.filter((line) => !isHeader(line)) : lines
+}
+
+function writeResults({ standings, rejected }: OrderMetrics, results: Results): void {
+  standings
+    .filter(([, { batch }]) => batch.lines > 0)
+    .map(metricsRow)
+    .to(textFileSink({ prefix: results.metricsPrefix }))
+  rejected.foreachRDD(async (rdd, batchTime) => {
+    await results.writeRejected(batchTime, await rdd.collect())
+  })
+}
+
+/** A subject's figures in a batch, as they stand in files. */
+function metricsRow([[by, name], { batch }]: Pair<Subject, Standing>): object {
+  const { lines, orders, cancellations, revenue } = batch
+  return { by, name, lines, orders, cancellations, revenueThousandths: revenue }
+}
+
+/** Stops the job when its source has ended. The function returned throws when the run must not count. */
+function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): () => void {
+  const unfinished = new Set<BatchTime>()
+  let failure: RunError | undefined
+  const stop = (): void => {
+    ssc.stop().catch(() => undefined) // awaitTermination rejects with the same error
+  }
+  const fail = (message: string, cause: unknown): void => {
+    failure ??= new RunError(message, { cause })
+    stop()
+  }
+  ssc.addListener({
+    onReceiverStopped: stop,
+    onReceiverError: ({ active, lastError, lastErrorMessage = '' }) => {
+      // A replay plays once: what was under way when its connection broke does not come again.
+      const isBroken = replay !== undefined && !active && lastError !== undefined
+      if (isBroken) fail(`the replay was cut off: ${lastErrorMessage}`, lastError)
+    },
+    onBatchSubmitted: ({ batchTime }) => unfinished.add(batchTime),
+    onBatchCompleted: ({ batchTime }) => unfinished.delete(batchTime),
+  })
+  replay?.finished.catch((error: unknown) => {
+    fail(`cannot go on with the replay: ${(error as Error).message}`, error)
+  })
+  stdout.on?.('error', stop) // nobody looks any more, as after `| head`: as good as Ctrl-C
+  return () => {
+    if (failure !== undefined) throw failure
+    if (unfinished.size > 0) throw new RunError('stopped before all batches were done; there are no totals')
+  }
+}
