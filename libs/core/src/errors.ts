@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'OUTPUT_FAILED'
   | 'PAIR_EXPECTED'
   | 'RDD_DROPPED'
+  | 'RDD_MISSING'
   | 'RECEIVER_FAILED'
   | 'RECORD_REJECTED'
   | 'STATE_INVALID'

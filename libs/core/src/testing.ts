@@ -1,4 +1,12 @@
 /** @sluice/core/testing: what tests of applications and connectors need. */
 export { absent } from './input/queue-source.js'
 export { memoryFileSystem, type MemoryFileSystemOptions } from './storage/memory-file-system.js'
+export {
+  runBatches,
+  type Batches,
+  type Collected,
+  type CollectedStreams,
+  type RunBatchesOptions,
+  type Script,
+} from './testing/run-batches.js'
 export { ManualClock } from './time/manual-clock.js'

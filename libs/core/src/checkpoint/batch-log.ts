@@ -15,6 +15,8 @@ export interface StartRecord {
   readonly time: BatchTime
   /** Partitions of each output, by its id. */
   readonly partitions: Readonly<Record<string, number>>
+  /** Side data of `transform`, by operator: a batch that is run again sees the same (E10). */
+  readonly sideData: Readonly<Record<string, unknown>>
 }
 
 export interface BatchLog {

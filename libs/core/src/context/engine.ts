@@ -1,19 +1,20 @@
 /** What runs jobs: executor, block store, shuffles, file systems. One per context; RDDs and streams share it. */
 import { tmpdir } from 'node:os'
-import { SluiceError } from '../errors.js'
+import { messageOf, SluiceError } from '../errors.js'
 import type { Executor, ExecutorServices } from '../executor/executor.js'
 import { JobRunner, type JobContext } from '../executor/job-runner.js'
 import type { Logger } from '../observe/logger.js'
 import { AccumulatorRegistry } from '../rdd/accumulator.js'
+import { BroadcastRegistry } from '../rdd/broadcast.js'
 import { ShuffleNode, type RddNode } from '../rdd/lineage.js'
-import type { Spill } from '../rdd/pipeline.js'
+import type { BlockRecords, Spill } from '../rdd/pipeline.js'
 import type { ShuffleOutput } from '../rdd/shuffle-writer.js'
 import { OutputWriter } from '../scheduler/output-writer.js'
 import type { ScopeHost } from '../scheduler/batch-scope.js'
 import type { Sink } from '../sink/sink.js'
 import { textFolderSink } from '../sink/text-file-sink.js'
-import { BlockStore } from '../storage/block-store.js'
-import { nodeFileSystem } from '../storage/node-file-system.js'
+import { BlockStore, type StoredBlock } from '../storage/block-store.js'
+import { isNodeFileSystem, nodeFileSystem } from '../storage/node-file-system.js'
 import type { FileSystems } from '../storage/paths.js'
 import { readLines } from '../storage/text.js'
 import type { Clock } from '../time/clock.js'
@@ -31,6 +32,15 @@ export interface EngineOptions {
   readonly localDirectory: string | undefined
 }
 
+interface OpenSink {
+  readonly sink: Sink<unknown>
+  readonly opened: Promise<void>
+  /** Writes under way. */
+  users: number
+  /** Set when another sink has come for the output: closed when nobody writes to it any more. */
+  replaced: boolean
+}
+
 export class Engine implements ScopeHost {
   readonly runId = newIdentity()
   readonly clock: Clock
@@ -39,12 +49,15 @@ export class Engine implements ScopeHost {
   readonly blocks: BlockStore
   readonly runner: JobRunner
   readonly accumulators = new AccumulatorRegistry()
+  readonly broadcasts = new BroadcastRegistry()
   readonly #executor: Executor
   readonly #services: ExecutorServices
   readonly #shuffles = new Map<string, readonly ShuffleOutput[]>()
-  readonly #sinks = new Map<string, Promise<void>>()
-  readonly #openSinks: Sink<unknown>[] = []
+  /** Open sinks by their output. */
+  readonly #sinks = new Map<string, OpenSink>()
+  readonly #openSinks = new Set<Sink<unknown>>()
   readonly #forgotten: FinalizationRegistry<string>
+  #started: Promise<void> | undefined
   #nextSpill = 0
   #closed = false
 
@@ -74,13 +87,25 @@ export class Engine implements ScopeHost {
     return this.#executor.parallelism
   }
 
-  #servicesOf({ clock, spillRecords }: EngineOptions): ExecutorServices {
+  #servicesOf({ clock, spillRecords, localDirectory = tmpdir() }: EngineOptions): ExecutorServices {
     return {
       clock,
       spillRecords,
-      shuffleBlocks: (shuffle, partition) => this.#shuffleBlocks(shuffle, partition),
+      localDirectory,
+      shuffleBlocks: (shuffle, partition) => this.#shuffleBlocks(shuffle, partition, (id) => this.blocks.get(id)),
+      storedShuffleBlocks: (shuffle, partition) =>
+        this.#shuffleBlocks(shuffle, partition, (id) => this.blocks.getStored(id)),
       block: (id) => this.blocks.get(id),
+      storedBlock: (id) => this.blocks.getStored(id),
       putBlock: (id, records, level) => this.blocks.put(id, records, level, { recomputable: level === 'memory' }),
+      putPacked: (id, chunks, level) =>
+        this.blocks.put(id, chunks, level, { recomputable: level === 'memory', packed: true }),
+      removeBlocks: (prefix) => void this.blocks.removePrefix(prefix),
+      isOnDisk: (path) => isNodeFileSystem(this.fileSystems.resolve(path).fileSystem),
+      broadcasts: this.broadcasts,
+      addToAccumulators: (added) => {
+        this.accumulators.addAll(added)
+      },
       openSpill: () => Promise.resolve(this.#openSpill()),
       lines: (path, start, length) => {
         const resolved = this.fileSystems.resolve(path)
@@ -93,10 +118,14 @@ export class Engine implements ScopeHost {
     }
   }
 
-  *#shuffleBlocks(shuffle: string, partition: number): Generator<readonly unknown[] | Promise<readonly unknown[]>> {
+  *#shuffleBlocks<B extends StoredBlock | BlockRecords>(
+    shuffle: string,
+    partition: number,
+    get: (id: string) => B | undefined,
+  ): Generator<B> {
     for (const output of this.#shuffles.get(shuffle) ?? []) {
       for (const id of output.blocks[partition] ?? []) {
-        const block = this.blocks.get(id)
+        const block = get(id)
         if (block === undefined) throw droppedBlock(id)
         yield block
       }
@@ -149,8 +178,15 @@ export class Engine implements ScopeHost {
   }
 
   async writeTo(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    await this.openSink(sink, output, job)
-    await this.#write(node, sink, output, job)
+    const entry = this.#sinkOf(sink, output, job)
+    entry.users++
+    try {
+      await entry.opened
+      await this.#write(node, sink, output, job)
+    } finally {
+      entry.users--
+      await this.#closeReplaced(entry)
+    }
   }
 
   #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
@@ -160,20 +196,43 @@ export class Engine implements ScopeHost {
 
   /** Opens a sink for an output, once. */
   openSink(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
-    let opened = this.#sinks.get(output)
-    if (opened === undefined) {
-      opened = this.#open(sink, output, job).catch((error: unknown) => {
-        this.#sinks.delete(output)
-        throw error
-      })
-      this.#sinks.set(output, opened)
+    return this.#sinkOf(sink, output, job).opened
+  }
+
+  // A program may make a new sink in every batch: then the one before is closed.
+  #sinkOf(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): OpenSink {
+    const before = this.#sinks.get(output)
+    if (before?.sink === sink) return before
+    const opened = this.#open(sink, output, job).catch((error: unknown) => {
+      if (this.#sinks.get(output) === entry) this.#sinks.delete(output)
+      throw error
+    })
+    const entry: OpenSink = { sink, opened, users: 0, replaced: false }
+    this.#sinks.set(output, entry)
+    if (before !== undefined) {
+      before.replaced = true
+      void this.#closeReplaced(before)
     }
-    return opened
+    return entry
   }
 
   async #open(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
     await sink.open?.(this.#sinkContext(job, output))
-    this.#openSinks.push(sink)
+    if (this.#closed) {
+      await sink.close?.()
+      throw closedWhileOpening(output)
+    }
+    this.#openSinks.add(sink)
+  }
+
+  async #closeReplaced({ sink, users, replaced }: OpenSink): Promise<void> {
+    if (!replaced || users > 0 || [...this.#sinks.values()].some((entry) => entry.sink === sink)) return
+    if (!this.#openSinks.delete(sink)) return
+    try {
+      await sink.close?.()
+    } catch (error) {
+      this.logger.warn(`[${sink.name}] close failed: ${messageOf(error)}`)
+    }
   }
 
   #sinkContext(
@@ -191,7 +250,16 @@ export class Engine implements ScopeHost {
     }
   }
 
-  async start(): Promise<void> {
+  /** Starts the executor, once. After a failure it may be tried again. */
+  start(): Promise<void> {
+    this.#started ??= this.#startExecutor().catch((error: unknown) => {
+      this.#started = undefined
+      throw error
+    })
+    return this.#started
+  }
+
+  async #startExecutor(): Promise<void> {
     await this.#executor.start?.(this.#services)
   }
 
@@ -200,7 +268,7 @@ export class Engine implements ScopeHost {
     if (this.#closed) return
     this.#closed = true
     const closers = [
-      ...this.#openSinks.map((sink) => async () => sink.close?.()),
+      ...[...this.#openSinks].map((sink) => async () => sink.close?.()),
       async () => this.#executor.close?.(),
       () => this.blocks.close(),
     ]
@@ -229,6 +297,10 @@ function droppedBlock(id: string): SluiceError {
     component: 'shuffle',
     message: `block ${id} is not there any more; its batch has been cleaned up`,
   })
+}
+
+function closedWhileOpening(output: string): SluiceError {
+  return new SluiceError({ code: 'STOPPED', component: output, message: 'the context was stopped while the sink opened' })
 }
 
 function folderExists(path: string): SluiceError {

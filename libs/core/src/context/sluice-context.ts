@@ -4,12 +4,16 @@ import type { Executor } from '../executor/executor.js'
 import { localExecutor } from '../executor/local-executor.js'
 import { consoleLogger, type Logger, type LogLevel } from '../observe/logger.js'
 import type { Accumulator } from '../rdd/accumulator.js'
-import { LazySourceNode, SourceNode, type RddNode } from '../rdd/lineage.js'
+import type { Broadcast } from '../rdd/broadcast.js'
+import { textOfBytes } from '../rdd/engine-functions.js'
+import { LazySourceNode, NarrowNode, SourceNode, type RddNode } from '../rdd/lineage.js'
 import { bareId } from '../rdd/op.js'
 import { requirePartitions } from '../rdd/partitioner.js'
 import type { Rdd } from '../rdd/rdd.js'
-import { RddImpl, self, unionOf } from '../rdd/rdd-impl.js'
+import { RddImpl, self } from '../rdd/rdd-impl.js'
 import type { RddScope } from '../rdd/scope.js'
+import { unionOf } from '../rdd/union.js'
+import { parkedInWorker } from '../rdd/worker-mode.js'
 import type { OpOptions, Pair } from '../rdd/types.js'
 import type { Work } from '../rdd/work.js'
 import type { Sink } from '../sink/sink.js'
@@ -122,7 +126,15 @@ export class SluiceContext implements RddScope {
   wholeTextFiles(path: string, partitions = this.parallelism): Rdd<Pair<string, string>> {
     requirePartitions(partitions, 'wholeTextFiles')
     const files = new LazySourceNode(partitions, () => wholeFileSources(this.engine.fileSystems, path, partitions))
-    return this.rdd<Pair<string, Uint8Array>>(files).mapValues((bytes) => Buffer.from(bytes).toString('utf8'))
+    return this.rdd<Pair<string, Uint8Array>>(files).mapValues(textOfBytes)
+  }
+
+  /** The records of object files (`saveAsObjectFiles`), of one file or of all files of a folder. */
+  objectFile<T>(path: string, partitions = this.parallelism): Rdd<T> {
+    requirePartitions(partitions, 'objectFile')
+    const files = new LazySourceNode(partitions, () => wholeFileSources(this.engine.fileSystems, path, partitions))
+    const fn = { builtin: 'objects', args: [] }
+    return this.rdd(new NarrowNode(files, { kind: 'flatMap', id: this.opId('objectFile'), fn }))
   }
 
   /** The records of several RDDs, one after another. */
@@ -130,7 +142,22 @@ export class SluiceContext implements RddScope {
     return this.rdd(unionOf([first, ...others].map((rdd) => self(rdd).node)))
   }
 
-  /** A variable that tasks only add to; what a failed attempt added does not count. */
+  /**
+   * A value that tasks read, wherever they run: large or costly ones are sent to each worker thread once, not with every
+   * task. Nobody may change it.
+   *
+   * Worker threads know it by its name: make it while the app's module loads, and have functions read `value` from the
+   * handle. There, as after a restart, the module makes the handle again, which has the value of the driver that runs
+   * now; no singleton is needed. Default name: by its number in the context. Two of one name are `ARGUMENT_INVALID`.
+   */
+  broadcast<T>(value: T, options: { readonly name?: string | undefined } = {}): Broadcast<T> {
+    return this.engine.broadcasts.broadcast(value, options.name)
+  }
+
+  /**
+   * A variable that tasks only add to; what a failed attempt added does not count. Worker threads know it by its name,
+   * unique in the context: make it while the app's module loads.
+   */
   accumulator<A, V = A>(name: string, zero: A, add: (acc: A, value: V) => A): Accumulator<A, V> {
     return this.engine.accumulators.accumulator(name, zero, add)
   }
@@ -153,11 +180,15 @@ export class SluiceContext implements RddScope {
   }
 
   async run(node: RddNode, work: Work, operator: string, partitions?: readonly number[]): Promise<unknown[]> {
-    return this.engine.runner.run(node, work, operator, this.#job(operator), partitions)
+    const job = this.#job(operator)
+    await (parkedInWorker(operator) ?? this.engine.start())
+    return this.engine.runner.run(node, work, operator, job, partitions)
   }
 
   async runInline(records: readonly unknown[], work: Work, operator: string): Promise<unknown> {
-    return this.engine.runner.runInline(records, work, operator, this.#job(operator))
+    const job = this.#job(operator)
+    await (parkedInWorker(operator) ?? this.engine.start())
+    return this.engine.runner.runInline(records, work, operator, job)
   }
 
   dropBlocks(node: RddNode): void {
@@ -165,12 +196,16 @@ export class SluiceContext implements RddScope {
   }
 
   async saveAsTextFile(node: RddNode, path: string): Promise<void> {
-    await this.engine.saveAsTextFile(node, path, this.#job('saveAsTextFile'))
+    const job = this.#job('saveAsTextFile')
+    await (parkedInWorker('saveAsTextFile') ?? this.engine.start())
+    await this.engine.saveAsTextFile(node, path, job)
   }
 
   async writeTo(node: RddNode, sink: Sink<unknown>, name: string | undefined): Promise<void> {
     const output = name ?? `${sink.name} ${sink.target}`
-    await this.engine.writeTo(node, sink, output, this.#job('writeTo'))
+    const job = this.#job('writeTo')
+    await (parkedInWorker('writeTo') ?? this.engine.start())
+    await this.engine.writeTo(node, sink, output, job)
   }
 
   #job(output: string): { app: string; output: string; batchTime: undefined } {

@@ -1,10 +1,12 @@
 /** The entry to streams: declares the graph, starts it, stops it. */
 import { volatileLog } from '../checkpoint/batch-log.js'
-import type { DStream } from '../dstream/dstream.js'
-import { DStreamImpl, type StreamEnvironment } from '../dstream/dstream-impl.js'
+import type { DStream, TransformOptions } from '../dstream/dstream.js'
+import { DStreamImpl, self, transformStreams, unionStreams } from '../dstream/dstream-impl.js'
+import type { StreamEnvironment } from '../dstream/dstream-outputs.js'
 import { StreamGraph } from '../dstream/graph.js'
 import type { StreamNode } from '../dstream/stream-node.js'
-import { requireArgument, SluiceError, toError } from '../errors.js'
+import type { TransformFunction } from '../dstream/transform-stream.js'
+import { messageOf, requireArgument, SluiceError, toError } from '../errors.js'
 import type { InputSource } from '../input/input.js'
 import { SourceInputStream, type InputStream } from '../input/input-stream.js'
 import { queueSource, type absent, type QueueOptions } from '../input/queue-source.js'
@@ -14,8 +16,10 @@ import { ListenerBus, type StreamingListener } from '../observe/listener.js'
 import { progressListener } from '../observe/progress.js'
 import { BatchRunner } from '../scheduler/batch-runner.js'
 import { Scheduler } from '../scheduler/scheduler.js'
-import { formatDuration, milliseconds, type Duration } from '../time/duration.js'
+import { formatDuration, milliseconds, type BatchTime, type Duration } from '../time/duration.js'
+import type { Rdd } from '../rdd/rdd.js'
 import type { OpOptions } from '../rdd/types.js'
+import { parkedInWorker } from '../rdd/worker-mode.js'
 import { describeGuarantees } from './guarantees.js'
 import { SluiceContext, type SluiceContextOptions } from './sluice-context.js'
 import { installSignals } from './signals.js'
@@ -27,7 +31,10 @@ export interface StreamingContextOptions extends SluiceContextOptions {
   readonly checkpoint?: string | undefined
   /** Batches that may wait while one runs; further ticks wait for room. Default: 10. */
   readonly maxPendingBatches?: number | undefined
-  /** How long a graceful stop waits for what was received, and any stop for a receiver that hangs. Default: ten batch intervals, at least 30 s. */
+  /**
+   * How long a graceful stop waits for what was received; a quarter of it is for `onStart` and for `onStop` of a receiver
+   * that hangs. Default: ten batch intervals, at least 30 s.
+   */
   readonly stopTimeout?: Duration | undefined
   /** Whether SIGINT and SIGTERM stop gracefully, and a second one at once. Default: true. */
   readonly signals?: boolean | undefined
@@ -41,6 +48,7 @@ export type StreamingState = 'initialized' | 'active' | 'stopping' | 'stopped'
 
 const LEAST_INTERVAL_MS = 10
 const LEAST_STOP_TIMEOUT_MS = 30_000
+const DEFAULT_MAX_PENDING = 10
 
 export class StreamingContext {
   readonly '~sluice' = 'streaming-context/1'
@@ -52,9 +60,12 @@ export class StreamingContext {
   readonly #inputs: InputStream[] = []
   readonly #environment: StreamEnvironment
   readonly #stopTimeoutMs: number
+  readonly #maxPendingBatches: number
   #state: StreamingState = 'initialized'
   #scheduler: Scheduler | undefined
+  #starting = false
   #stopping: Promise<void> | undefined
+  #finished: Promise<void> | undefined
   #failure: Error | undefined
   #awaited = false
   readonly #terminated: Promise<void>
@@ -64,6 +75,13 @@ export class StreamingContext {
   constructor(options: StreamingContextOptions) {
     requireInterval(options.batchInterval)
     requireNoCheckpoint(options.checkpoint)
+    const { maxPendingBatches = DEFAULT_MAX_PENDING } = options
+    requireArgument(
+      maxPendingBatches >= 1,
+      'context',
+      `maxPendingBatches must be at least 1, not ${String(maxPendingBatches)}`,
+    )
+    this.#maxPendingBatches = maxPendingBatches
     this.#options = options
     this.batchInterval = options.batchInterval
     this.sluiceContext = options.context ?? new SluiceContext(options)
@@ -93,7 +111,9 @@ export class StreamingContext {
     const receivers = Array.isArray(receiver) ? (receiver as readonly Receiver<T>[]) : [receiver as Receiver<T>]
     requireArgument(receivers.length > 0, 'receiverStream', 'at least one receiver is needed')
     const id = this.#graph.opId('receiverStream', optionsWithName(options.name))
-    const environment = { blocks: this.#engine.blocks, bus: this.#bus, stopTimeoutMs: this.#stopTimeoutMs }
+    // What remains of the time is for the batches of what the receiver stored.
+    const stopTimeoutMs = Math.floor(this.#stopTimeoutMs / 4)
+    const environment = { blocks: this.#engine.blocks, bus: this.#bus, stopTimeoutMs }
     return this.#input(new ReceiverStream(this.#graph, id, this.#inputs.length, receivers, options, environment))
   }
 
@@ -116,6 +136,34 @@ export class StreamingContext {
     return this.inputStream<T>(queueSource(queue, options), optionsWithName(options.name))
   }
 
+  /** The records of all streams, one after another. All need the same slide. */
+  union<S extends readonly [DStream<unknown>, ...DStream<unknown>[]]>(
+    ...streams: S
+  ): DStream<S[number] extends DStream<infer T> ? T : never> {
+    return unionStreams(
+      streams.map((stream) => self(stream).node),
+      this.#environment,
+    )
+  }
+
+  /** A stream made batch by batch from the RDDs of several, in the driver. */
+  transform<U, D = undefined>(
+    streams: readonly [DStream<unknown>, ...DStream<unknown>[]],
+    f: (rdds: readonly Rdd<never>[], time: BatchTime, sideData: D) => Rdd<U> | Promise<Rdd<U>>,
+    options?: TransformOptions<D>,
+  ): DStream<U> {
+    requireArgument(typeof f === 'function', 'transform', 'the argument must be a function')
+    const nodes = streams.map((stream) => self(stream).node)
+    const apply: TransformFunction = (rdds, time, side) => f(rdds, time, side as D)
+    return transformStreams<U>(nodes, this.#environment, apply, 'transform', options)
+  }
+
+  /** Keeps the RDDs of all streams for at least this long, e.g. for `slice`. */
+  remember(duration: Duration): void {
+    this.#graph.requireOpen('remember')
+    this.#graph.rememberMs = Math.max(this.#graph.rememberMs, duration)
+  }
+
   /** Listeners may be added at any time. */
   addListener(listener: StreamingListener): void {
     this.#bus.add(listener)
@@ -127,6 +175,8 @@ export class StreamingContext {
 
   /** Checks all that can be checked, opens sinks, starts inputs and ticks. Rejects with what is wrong; nothing runs then. */
   async start(): Promise<void> {
+    const parked = parkedInWorker('start()')
+    if (parked !== undefined) await parked
     this.#requireState('initialized')
     this.#graph.validate()
     this.#state = 'active'
@@ -137,27 +187,31 @@ export class StreamingContext {
     const batches = new BatchRunner({ ...parts, host: this.#engine, release })
     const scheduler = new Scheduler(
       { ...parts, runner: batches, fail: (error) => void this.#fail(error) },
-      { maxPendingBatches: this.#options.maxPendingBatches ?? 10, stopTimeoutMs: this.#stopTimeoutMs },
+      { maxPendingBatches: this.#maxPendingBatches },
     )
     this.#scheduler = scheduler
     this.#graph.start(scheduler.zeroTime)
+    this.#starting = true
     try {
       await this.#engine.start()
       await this.#openSinks(log.app, scheduler.signal)
       this.#announce()
       await scheduler.start()
     } catch (error) {
-      await this.#endWith(toError(error)).catch(() => undefined)
       this.#awaited = true
+      await this.#endWith(toError(error))
       throw error
+    } finally {
+      this.#starting = false
     }
-    if (this.#options.signals !== false) this.#removeSignals = installSignals(this, logger)
+    // A listener may have stopped it already.
+    if (this.#options.signals !== false && this.state === 'active') this.#removeSignals = installSignals(this, logger)
     this.#bus.post('onStreamingStarted', { timeMs: clock.now() })
   }
 
   async #openSinks(app: string, signal: AbortSignal): Promise<void> {
     for (const { id, sink } of this.#graph.outputs) {
-      if (sink !== undefined) await this.#engine.openSink(sink, id, { app, signal })
+      if (sink !== undefined) await untilAborted(this.#engine.openSink(sink, id, { app, signal }), signal)
     }
   }
 
@@ -197,16 +251,19 @@ export class StreamingContext {
   async stop(options: { readonly graceful?: boolean | undefined } = {}): Promise<void> {
     if (this.#state === 'initialized') {
       this.#state = 'stopped'
+      this.#graph.stop()
       this.#resolveTerminated()
       await this.#closeContext()
       return
     }
-    if (options.graceful !== false) this.#stopping ??= this.#stopGracefully()
-    else await this.#stopAtOnce(stoppedError())
+    // While it starts there is nothing yet that could be ended gracefully.
+    if (options.graceful === false || this.#starting) this.#stopAtOnce(stoppedError())
+    else this.#stopping ??= this.#stopGracefully()
     await this.#stopping
   }
 
   async #stopGracefully(): Promise<void> {
+    if (this.#state === 'stopped') return
     this.#state = 'stopping'
     const timer = new AbortController()
     const { clock, logger } = this.#engine
@@ -214,7 +271,9 @@ export class StreamingContext {
       () => true,
       () => false,
     )
-    const timedOut = await Promise.race([this.#scheduler?.stopGracefully().then(() => false), late])
+    const ended = this.#scheduler?.stopGracefully().then(() => false)
+    // A stop at once cuts it short.
+    const timedOut = await Promise.race([ended, late, this.#terminated.then(() => false)])
     timer.abort()
     if (timedOut === true) {
       const message = `the graceful stop has not ended within ${formatDuration(this.#stopTimeoutMs)}; raise stopTimeout`
@@ -226,11 +285,11 @@ export class StreamingContext {
     await this.#finish()
   }
 
-  async #stopAtOnce(reason: Error): Promise<void> {
-    const graceful = this.#stopping
+  #stopAtOnce(reason: Error): void {
+    if (this.#state === 'stopped') return
     this.#state = 'stopping'
-    await this.#scheduler?.stopAtOnce(reason)
-    this.#stopping = graceful ?? this.#finish()
+    const ended = this.#scheduler?.stopAtOnce(reason) ?? Promise.resolve()
+    this.#stopping = ended.then(() => this.#finish())
   }
 
   /** The first failure ends the application. */
@@ -247,16 +306,21 @@ export class StreamingContext {
 
   async #endWith(error: Error): Promise<void> {
     this.#failure ??= error
-    if (this.#state === 'active') await this.#stopAtOnce(error)
+    if (this.#state === 'active') this.#stopAtOnce(error)
     await this.#stopping
   }
 
-  async #finish(): Promise<void> {
+  #finish(): Promise<void> {
+    return (this.#finished ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
     this.#graph.stop()
     this.#removeSignals()
     try {
       await this.#closeContext()
     } catch (error) {
+      this.#engine.logger.error(`the context could not be closed: ${messageOf(error)}`)
       this.#failure ??= toError(error)
     }
     this.#state = 'stopped'
@@ -308,6 +372,23 @@ function requireNoCheckpoint(checkpoint: string | undefined): void {
     message:
       'this version has no batch log yet; leave checkpoint out, and state and received records end with the process',
   })
+}
+
+/** `work`, or the signal's reason as soon as it is aborted: what does not heed the signal is left behind. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      reject(toError(signal.reason))
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    signal.throwIfAborted()
+    await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }
 
 function stoppedError(): SluiceError {

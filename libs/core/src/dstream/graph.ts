@@ -1,10 +1,11 @@
 /** The graph of streams: declared once, before start. It gives operators their ids and finds what is wrong with the whole. */
 import { requireArgument, SluiceError } from '../errors.js'
+import type { RddScope } from '../rdd/scope.js'
 import type { OpOptions } from '../rdd/types.js'
-import type { StateOperator } from '../state/state-operator.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import type { RddNode } from '../rdd/lineage.js'
-import type { OutputStream, StreamAtTimes } from './output.js'
+import type { BatchScopes, OutputStream, StatefulStream, StreamAtTimes } from './output.js'
+import { prepareStreams } from './generate.js'
 
 /** What the streams of a graph need of their context. */
 export interface GraphOwner {
@@ -17,7 +18,11 @@ export class StreamGraph {
   readonly owner: GraphOwner
   readonly streams: StreamAtTimes[] = []
   readonly outputs: OutputStream[] = []
-  readonly states: StateOperator[] = []
+  readonly states: StatefulStream[] = []
+  /** How long every stream keeps its RDDs at least. */
+  rememberMs = 0
+  /** Set while a batch runs. */
+  running: RddScope | undefined
   readonly #counters = new Map<string, number>()
   readonly #names = new Set<string>()
   #closed: 'started' | 'stopped' | undefined
@@ -40,6 +45,8 @@ export class StreamGraph {
   start(zeroTime: BatchTime): void {
     this.#closed = 'started'
     this.#zeroTime = zeroTime
+    // Children come after their parents: so each knows how long it is needed before it tells its own.
+    for (const stream of this.streams.toReversed()) stream.settleRemember(this.rememberMs)
   }
 
   stop(): void {
@@ -48,7 +55,7 @@ export class StreamGraph {
 
   /** The id of a new operator: its name, or its kind and its number among that kind. */
   opId(kind: string, options: OpOptions | undefined): string {
-    this.#requireOpen(kind)
+    this.requireOpen(kind)
     const number = this.#counters.get(kind) ?? 0
     this.#counters.set(kind, number + 1)
     const name = options?.name
@@ -59,6 +66,16 @@ export class StreamGraph {
     return name
   }
 
+  /** The scope of the batch that runs, for `slice`. Throws `ACTION_OUTSIDE_BATCH` when none does. */
+  runningScope(): RddScope {
+    if (this.running !== undefined) return this.running
+    throw new SluiceError({
+      code: 'ACTION_OUTSIDE_BATCH',
+      component: 'slice',
+      message: 'no batch runs; call slice() inside foreachRDD or transform',
+    })
+  }
+
   addStream(stream: StreamAtTimes): void {
     this.streams.push(stream)
   }
@@ -67,7 +84,7 @@ export class StreamGraph {
     this.outputs.push(output)
   }
 
-  addState(state: StateOperator): void {
+  addState(state: StatefulStream): void {
     this.states.push(state)
   }
 
@@ -82,6 +99,13 @@ export class StreamGraph {
     })
   }
 
+  /** Runs what must run before RDDs can be made: the functions of `transform`. */
+  async prepare(time: BatchTime, scopes: BatchScopes): Promise<void> {
+    if (!this.streams.some((stream) => stream.hasPrepare)) return
+    for (const { parent } of this.outputs) await prepareStreams(parent, time, scopes)
+    for (const stream of this.states) await prepareStreams(stream, time, scopes)
+  }
+
   /** Drops what no later batch can ask for. */
   clearBefore(time: BatchTime): RddNode[] {
     const removed: RddNode[] = []
@@ -89,7 +113,8 @@ export class StreamGraph {
     return removed
   }
 
-  #requireOpen(kind: string): void {
+  /** Throws `GRAPH_CHANGED_AFTER_START`. */
+  requireOpen(kind: string): void {
     if (this.#closed === undefined) return
     throw new SluiceError({
       code: 'GRAPH_CHANGED_AFTER_START',

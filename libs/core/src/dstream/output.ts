@@ -2,7 +2,16 @@
 import type { RddNode } from '../rdd/lineage.js'
 import type { RddScope } from '../rdd/scope.js'
 import type { OutputOptions, Sink } from '../sink/sink.js'
+import type { StateOperator } from '../state/state-operator.js'
 import type { BatchTime } from '../time/duration.js'
+
+/** What a batch gives to the functions that make its RDDs. */
+export interface BatchScopes {
+  /** The scope of the RDDs that this operator's function makes. */
+  scope(operator: string): RddScope
+  /** The operator's side data of this batch: read once, and recorded before anything of the batch is written (E10). */
+  sideData(operator: string, read: () => unknown): Promise<unknown>
+}
 
 /** A stream as its outputs and its graph see it. */
 export interface StreamAtTimes {
@@ -11,6 +20,23 @@ export interface StreamAtTimes {
   at(time: BatchTime): RddNode | undefined
   /** Forgets RDDs that are no longer remembered after the batch `time`, and gives them. */
   clearBefore(time: BatchTime): RddNode[]
+  isValidTime(time: BatchTime): boolean
+  /** Whether the RDD of this time has been made and is not forgotten. */
+  has(time: BatchTime): boolean
+  /** Which RDDs of other streams are needed for that of `time`. */
+  needs(time: BatchTime): readonly (readonly [StreamAtTimes, BatchTime])[]
+  /** Whether `prepare` does anything. */
+  readonly hasPrepare: boolean
+  /** Runs what must have run before the RDD of this time can be made. */
+  prepare(time: BatchTime, scopes: BatchScopes): Promise<void> | undefined
+  /** Remembers for at least `ms`, and tells the parents how long they are needed. */
+  settleRemember(ms: number): void
+}
+
+/** A stream with state: it is evaluated in each of its batches, whether an output reads it or not. */
+export interface StatefulStream extends StreamAtTimes {
+  readonly state: StateOperator
+  commit(time: BatchTime): void
 }
 
 /** One output's run of one batch: the scope its RDDs belong to, and how sinks are written. */

@@ -3,7 +3,7 @@ import { SluiceError } from '../errors.js'
 import { formatRecord } from '../observe/format.js'
 import { RddImpl } from '../rdd/rdd-impl.js'
 import type { Rdd } from '../rdd/rdd.js'
-import type { OutputOptions, Sink } from '../sink/sink.js'
+import { requireOutputOptions, type OutputOptions, type Sink } from '../sink/sink.js'
 import type { BatchTime } from '../time/duration.js'
 import type { OutputStream, StreamAtTimes } from './output.js'
 
@@ -46,6 +46,7 @@ export function sinkOutput(
   options?: OutputOptions,
 ): OutputStream {
   requireSink(sink, id)
+  requireOutputOptions(options, id)
   return { id, parent, sink, run: (rdd, run) => run.write(rdd, sink, options) }
 }
 

@@ -1,61 +1,140 @@
 /** A stream inside the engine: knows its parents, its interval, and how to make the RDD of a time. Holds no data. */
-import type { RddNode } from '../rdd/lineage.js'
+import { SluiceError } from '../errors.js'
+import { UnionNode, type RddNode } from '../rdd/lineage.js'
+import type { StorageLevel } from '../storage/storage-level.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import { isValidTime } from '../time/ticks.js'
 import type { StreamGraph } from './graph.js'
+import type { BatchScopes } from './output.js'
 
 export abstract class StreamNode {
   readonly graph: StreamGraph
   readonly id: string
   abstract readonly parents: readonly StreamNode[]
-  /** How long the RDD of a batch can still be asked for. */
-  rememberMs: number
+  abstract readonly slideDuration: Duration
+  /** Where RDDs are kept once computed; undefined: computed again for each use. */
+  level: StorageLevel | undefined
+  /** How long after its batch an RDD can still be asked for. */
+  #rememberMs = 0
   readonly #generated = new Map<BatchTime, RddNode>()
+  #clearedTo = -Infinity
 
   constructor(graph: StreamGraph, id: string) {
     this.graph = graph
     this.id = id
-    this.rememberMs = graph.batchInterval
     graph.addStream(this)
   }
 
-  abstract readonly slideDuration: Duration
+  get rememberMs(): number {
+    return Math.max(this.#rememberMs, this.slideDuration)
+  }
 
-  /** The RDD of this batch, made once; undefined where the stream has none. */
+  /** Keeps RDDs for at least this long, and what they are made of. */
+  remember(ms: number): void {
+    if (ms <= this.#rememberMs) return
+    this.#rememberMs = ms
+    for (const parent of this.parents) parent.remember(this.parentRememberMs())
+  }
+
+  /** Called once when the graph starts, children first: tells the parents how long they are needed. */
+  settleRemember(ms: number): void {
+    this.remember(ms)
+    for (const parent of this.parents) parent.remember(this.parentRememberMs())
+  }
+
+  /** Which RDDs of parents are needed for that of `time`. */
+  needs(time: BatchTime): readonly (readonly [StreamNode, BatchTime])[] {
+    return this.parents.map((parent) => [parent, time])
+  }
+
+  isValidTime(time: BatchTime): boolean {
+    return isValidTime(time, this.graph.zeroTime, this.slideDuration)
+  }
+
+  /** Whether the RDD of this time has been made and is not forgotten. */
+  has(time: BatchTime): boolean {
+    return this.#generated.has(time)
+  }
+
+  /** The RDD of this batch, made once; undefined where the stream has none. Throws `RDD_DROPPED` for one that is forgotten. */
   at(time: BatchTime): RddNode | undefined {
-    if (!isValidTime(time, this.graph.zeroTime, this.slideDuration)) return undefined
-    let rdd = this.#generated.get(time)
-    if (rdd === undefined) {
-      rdd = this.compute(time)
-      if (rdd === undefined) return undefined
-      rdd.ofStream = true
-      this.#generated.set(time, rdd)
-    }
+    if (!this.isValidTime(time)) return undefined
+    const known = this.#generated.get(time)
+    if (known !== undefined) return known
+    if (time <= this.#clearedTo) throw this.#dropped(time)
+    const computed = this.compute(time)
+    if (computed === undefined) return undefined
+    // One that belongs to another stream is that one's to keep and to release.
+    const rdd = computed.ofStream ? new UnionNode([computed]) : computed
+    rdd.ofStream = true
+    rdd.level ??= this.level
+    this.#generated.set(time, rdd)
     return rdd
   }
 
   /** Forgets RDDs that are no longer remembered after the batch `time`, and gives them. */
   clearBefore(time: BatchTime): RddNode[] {
+    this.#clearedTo = time - this.rememberMs
     const removed: RddNode[] = []
     for (const [at, rdd] of this.#generated) {
-      if (at > time - this.rememberMs) continue
+      if (at > this.#clearedTo) continue
       this.#generated.delete(at)
       removed.push(rdd)
     }
     return removed
   }
 
+  get hasPrepare(): boolean {
+    return false
+  }
+
+  /** Runs what must have run before the RDD of this time can be made; called before `at` when a batch starts. */
+  prepare(_time: BatchTime, _scopes: BatchScopes): Promise<void> | undefined {
+    return undefined
+  }
+
+  protected parentRememberMs(): number {
+    return this.rememberMs
+  }
+
   protected abstract compute(time: BatchTime): RddNode | undefined
+
+  /** The RDD of a parent that must have one. */
+  protected required(parent: StreamNode, time: BatchTime): RddNode {
+    const rdd = parent.at(time)
+    if (rdd !== undefined) return rdd
+    throw new SluiceError({
+      code: 'RDD_MISSING',
+      component: this.id,
+      message: `its parent ${parent.id} has no RDD for batch ${String(time)}; give an empty one where there are no records`,
+    })
+  }
+
+  #dropped(time: BatchTime): SluiceError {
+    return new SluiceError({
+      code: 'RDD_DROPPED',
+      component: this.id,
+      message: `the RDD of batch ${String(time)} has been dropped; keep older ones with remember() on the stream or the context`,
+    })
+  }
 }
 
-/** A stream made batch by batch from that of its parent. */
+/** A stream made batch by batch from those of its parents; none where a parent has none. */
 export class DerivedStream extends StreamNode {
-  readonly parents: readonly [StreamNode]
-  readonly #derive: (rdd: RddNode, time: BatchTime) => RddNode
+  readonly parents: readonly [StreamNode, ...StreamNode[]]
+  readonly #derive: (rdds: readonly RddNode[], time: BatchTime) => RddNode
+  readonly #missing: 'skip' | 'fail'
 
-  constructor(parent: StreamNode, id: string, derive: (rdd: RddNode, time: BatchTime) => RddNode) {
-    super(parent.graph, id)
-    this.parents = [parent]
+  /** With `missing: 'fail'`, a parent without RDD is an error, as in Spark where several streams come together. */
+  constructor(
+    parents: readonly [StreamNode, ...StreamNode[]],
+    id: string,
+    missing: 'skip' | 'fail',
+    derive: (rdds: readonly RddNode[], time: BatchTime) => RddNode,
+  ) {
+    super(parents[0].graph, id)
+    this.parents = parents
+    this.#missing = missing
     this.#derive = derive
   }
 
@@ -64,7 +143,12 @@ export class DerivedStream extends StreamNode {
   }
 
   protected compute(time: BatchTime): RddNode | undefined {
+    if (this.#missing === 'fail')
+      return this.#derive(
+        this.parents.map((parent) => this.required(parent, time)),
+        time,
+      )
     const rdd = this.parents[0].at(time)
-    return rdd === undefined ? undefined : this.#derive(rdd, time)
+    return rdd === undefined ? undefined : this.#derive([rdd], time)
   }
 }

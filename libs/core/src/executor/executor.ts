@@ -1,11 +1,13 @@
 /** The executor SPI: where tasks run. In this process by default; worker threads and clusters implement the same. */
+import type { BroadcastBytes } from '../rdd/broadcast.js'
 import type { BlockRecords, Spill } from '../rdd/pipeline.js'
 import type { Task } from '../rdd/work.js'
 import type { StorageLevel } from '../rdd/types.js'
+import type { StoredBlock } from '../storage/block-store.js'
 import type { Clock } from '../time/clock.js'
 
-/** What an executor may use of the driver. */
-export interface ExecutorServices {
+/** What a task needs where it runs. */
+export interface TaskServices {
   readonly clock: Clock
   /** Keys or records that an operator holds before it spills. */
   readonly spillRecords: number
@@ -17,6 +19,32 @@ export interface ExecutorServices {
   openSpill(): Promise<Spill & { remove(): Promise<void> }>
   lines(path: string, start: number, length: number): AsyncIterable<readonly unknown[]>
   bytes(path: string): Promise<Uint8Array>
+}
+
+/** What an executor may use of the driver: what tasks need that run there, and the same as bytes for those that do not. */
+export interface ExecutorServices extends TaskServices {
+  /** As `block`, not decoded. */
+  storedBlock(id: string): StoredBlock | undefined
+  /** As `shuffleBlocks`, not decoded. */
+  storedShuffleBlocks(shuffle: string, partition: number): Iterable<StoredBlock>
+  /** As `putBlock`, of records that are encoded already (`storage/chunks.ts`). */
+  putPacked(id: string, chunks: readonly Uint8Array[], level: StorageLevel): Promise<void> | undefined
+  /** Removes the blocks of a failed attempt. */
+  removeBlocks(prefix: string): void
+  /** Whether a path is on this machine's disk, which any process here can read. */
+  isOnDisk(path: string): boolean
+  /** Folder for what does not fit in memory. */
+  readonly localDirectory: string
+  readonly broadcasts: {
+    /** How many there are: numbers 0 to `count - 1`. */
+    readonly count: number
+    encoded(index: number): BroadcastBytes
+  }
+  /**
+   * Adds what a task that succeeded added to accumulators elsewhere. Called before `run` resolves, in its asynchronous
+   * context. Throws `TASK_NOT_REGISTERED` for names that are unknown here.
+   */
+  addToAccumulators(added: readonly (readonly [name: string, value: unknown])[]): void
 }
 
 /** Runs tasks. It neither retries nor orders them: that is done once, above it. */

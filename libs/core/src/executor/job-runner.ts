@@ -88,6 +88,7 @@ export class JobRunner {
   async #prepare(node: RddNode, job: JobContext): Promise<void> {
     const preparer: Preparer = {
       runAll: (other, work, operator) => this.run(other, work, operator, job),
+      runInline: (records, work, operator) => this.runInline(records, work, operator, job),
       shuffle: (shuffle) => this.#shuffle(shuffle, job),
     }
     for (const each of inOrder(node, (shuffle) => this.#shuffles.has(shuffle.id))) {

@@ -1,7 +1,7 @@
 /** The default executor: tasks run in this process, on its event loop, in turns. */
 import { StageCache, type StageMode } from '../rdd/compile.js'
 import { performWork, type Task } from '../rdd/work.js'
-import type { Executor, ExecutorServices } from './executor.js'
+import type { Executor, TaskServices } from './executor.js'
 import { LoopPacer } from './pacer.js'
 import { ServiceTaskEnv } from './task-env.js'
 
@@ -30,11 +30,11 @@ export function localExecutor(options: LocalExecutorOptions = {}): Executor {
 /** Runs one task in this thread. */
 export async function runTask(
   task: Task,
-  services: ExecutorServices,
+  services: TaskServices,
   stages: StageCache,
   pacer: LoopPacer,
 ): Promise<unknown> {
-  const env = new ServiceTaskEnv(task.info, stages, pacer, services)
+  const env = new ServiceTaskEnv(task.info, stages, pacer.forLoop(), services)
   pacer.begin()
   try {
     return await performWork(task, env)

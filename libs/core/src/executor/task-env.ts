@@ -4,16 +4,16 @@ import type { StageCache } from '../rdd/compile.js'
 import type { TaskInfo } from '../rdd/op.js'
 import type { BlockRecords, Chunks, Pacer, Source, Spill, TaskEnv } from '../rdd/pipeline.js'
 import type { StorageLevel } from '../rdd/types.js'
-import type { ExecutorServices } from './executor.js'
+import type { TaskServices } from './executor.js'
 
 export class ServiceTaskEnv implements TaskEnv {
   readonly info: TaskInfo
   readonly stages: StageCache
   readonly pacer: Pacer
-  readonly #services: ExecutorServices
+  readonly #services: TaskServices
   readonly #spills: { remove(): Promise<void> }[] = []
 
-  constructor(info: TaskInfo, stages: StageCache, pacer: Pacer, services: ExecutorServices) {
+  constructor(info: TaskInfo, stages: StageCache, pacer: Pacer, services: TaskServices) {
     this.info = info
     this.stages = stages
     this.pacer = pacer

@@ -11,8 +11,10 @@ export interface ReceivedBlock {
   readonly bytes: number
 }
 
-/** Size of a record until the first block has shown one. */
-const UNKNOWN_RECORD_BYTES = 100
+/** Single records of a block whose size is looked at; those after them count as their average. */
+const MEASURED_RECORDS = 16
+const EMPTY_BYTES = estimateBytes([])
+const LEAST_RECORD_BYTES = 8
 
 export class BlockBuffer {
   readonly #prefix: string
@@ -20,8 +22,11 @@ export class BlockBuffer {
   readonly #room: Room
   readonly #level: StorageLevel
   #records: unknown[] = []
+  /** Whether `#records` is the receiver's own array. */
+  #adopted = false
   #bytes = 0
-  #recordBytes = UNKNOWN_RECORD_BYTES
+  #measured = 0
+  #measuredBytes = 0
   #next = 0
   #cut: ReceivedBlock[] = []
   #writing: Promise<void>[] = []
@@ -39,17 +44,36 @@ export class BlockBuffer {
 
   /** Takes one record; a promise when the next must wait. */
   add(record: unknown): Promise<void> | undefined {
-    this.#records.push(record)
-    this.#bytes += this.#recordBytes
-    return this.#room.take(this.#recordBytes)
+    if (this.#measured < MEASURED_RECORDS) this.#measure(record)
+    const bytes = Math.ceil(this.#measuredBytes / this.#measured)
+    this.#own().push(record)
+    this.#bytes += bytes
+    return this.#room.take(bytes)
+  }
+
+  #measure(record: unknown): void {
+    this.#measured++
+    this.#measuredBytes += Math.max(LEAST_RECORD_BYTES, estimateBytes([record]) - EMPTY_BYTES)
+  }
+
+  /** The array under construction, safe to be changed. */
+  #own(): unknown[] {
+    if (this.#adopted) this.#records = [...this.#records]
+    this.#adopted = false
+    return this.#records
   }
 
   addAll(records: readonly unknown[]): Promise<void> | undefined {
     if (records.length === 0) return undefined
     const bytes = estimateBytes(records)
     // The receiver's array becomes the block's where it is the first, and often the only one.
-    if (this.#records.length === 0) this.#records = records as unknown[]
-    else for (const record of records) this.#records.push(record)
+    if (this.#records.length === 0) {
+      this.#records = records as unknown[]
+      this.#adopted = true
+    } else {
+      const own = this.#own()
+      for (const record of records) own.push(record)
+    }
     this.#bytes += bytes
     return this.#room.take(bytes)
   }
@@ -59,9 +83,11 @@ export class BlockBuffer {
     if (this.isEmpty) return
     const records = this.#records
     const block = { id: `${this.#prefix}/${String(this.#next++)}`, records: records.length, bytes: this.#bytes }
-    this.#recordBytes = Math.max(1, Math.round(block.bytes / block.records))
     this.#records = []
+    this.#adopted = false
     this.#bytes = 0
+    this.#measured = 0
+    this.#measuredBytes = 0
     this.#cut.push(block)
     const writing = this.#blocks.put(block.id, records, this.#level)
     if (writing === undefined) return

@@ -61,6 +61,7 @@ export abstract class InputStream extends StreamNode {
 /** An input made of a user's direct source. */
 export class SourceInputStream extends InputStream {
   readonly #source: InputSource<unknown>
+  #signal: AbortSignal | undefined
 
   constructor(graph: StreamGraph, id: string, streamId: number, source: InputSource<unknown>) {
     super(graph, id, streamId)
@@ -72,6 +73,7 @@ export class SourceInputStream extends InputStream {
   }
 
   async start(context: InputContext): Promise<void> {
+    this.#signal = context.signal
     await this.#source.start?.(context)
   }
 
@@ -86,7 +88,7 @@ export class SourceInputStream extends InputStream {
   protected sources(data: unknown): readonly Source[] {
     return this.#source.partitions(data).map((partition) => ({
       kind: 'driver',
-      open: () => this.#source.read(partition as never, undefined),
+      open: () => this.#source.read(partition as never, this.#signal),
     }))
   }
 

@@ -33,14 +33,16 @@ export function queueSource<T>(
       if (options.oneAtATime === false) next = queue.length
       else if (next < queue.length) next++
       const taken = queue.slice(first, next)
-      if (taken.includes(absent)) return undefined
+      const batches = taken.filter((batch) => batch !== absent)
+      if (taken.length > 0 && batches.length === 0) return undefined
       return {
         data: { first, count: taken.length },
-        records: taken.reduce((sum, records) => sum + (records as readonly T[]).length, 0),
+        records: batches.reduce((sum, records) => sum + records.length, 0),
       }
     },
     partitions({ first, count }) {
-      const records = (queue.slice(first, first + count) as (readonly T[])[]).flat(1)
+      const batches = queue.slice(first, first + count).filter((batch) => batch !== absent)
+      const records = batches.flat(1) as T[]
       return Array.from({ length: partitions }, (_, i) =>
         records.slice(
           Math.floor((i * records.length) / partitions),

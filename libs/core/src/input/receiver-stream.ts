@@ -46,6 +46,7 @@ export class ReceiverStream extends InputStream {
   readonly #room: Room
   readonly #buffers: BlockBuffer[] = []
   readonly #supervisors: ReceiverSupervisor[] = []
+  readonly #positions = new Map<string, bigint>()
 
   constructor(
     graph: StreamGraph,
@@ -82,6 +83,7 @@ export class ReceiverStream extends InputStream {
       blockIntervalMs: this.#options.blockInterval ?? 200,
       restartDelayMs: this.#options.restartDelay ?? 2_000,
       stopTimeoutMs,
+      positions: this.#positions,
       post: (event, info) => {
         bus.post(event, info)
       },

@@ -19,6 +19,8 @@ export interface SupervisorOptions {
   readonly restartDelayMs: number
   /** Milliseconds that `onStart` and `onStop` are waited for at a stop. */
   readonly stopTimeoutMs: number
+  /** Last position stored, by partition of the source; shared by the receivers of a stream. */
+  readonly positions: Map<string, bigint>
   post(event: 'onReceiverStarted' | 'onReceiverError' | 'onReceiverStopped', info: ReceiverInfo): void
 }
 
@@ -158,7 +160,6 @@ class ReceiverRun implements ReceiverContext<unknown> {
   readonly clock: Clock
   readonly logger: Logger
   readonly signal: AbortSignal
-  readonly position: SourcePosition = {}
   readonly ended: Promise<RunEnd>
   readonly report: (message: string, error?: unknown) => void
   readonly #options: SupervisorOptions
@@ -180,6 +181,10 @@ class ReceiverRun implements ReceiverContext<unknown> {
     })
   }
 
+  get position(): SourcePosition {
+    return Object.fromEntries(this.#options.positions)
+  }
+
   store(record: unknown): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     const full = this.#buffer.add(record)
@@ -187,9 +192,13 @@ class ReceiverRun implements ReceiverContext<unknown> {
     return full ?? done
   }
 
-  storeAll(records: readonly unknown[]): Promise<void> {
+  storeAll(
+    records: readonly unknown[],
+    { position = {} }: { readonly position?: SourcePosition | undefined } = {},
+  ): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     const full = this.#buffer.addAll(records)
+    for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
     if (!this.#cutting && records.length > 0) this.#cutLater()
     return full ?? done
   }

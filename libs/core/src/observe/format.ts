@@ -13,7 +13,7 @@ export function formatRecord(record: unknown): string {
   return jsonOf(record)
 }
 
-/** JSON of any value. Never throws: what JSON cannot say (functions, circles) is named in quotes. */
+/** JSON of any value; throws only what a `toJSON` of its own throws. What JSON cannot say (functions, circles) is named in quotes. */
 export function jsonOf(value: unknown, above: readonly unknown[] = []): string {
   switch (typeof value) {
     case 'bigint':
@@ -36,6 +36,17 @@ function jsonOfObject(value: object, above: readonly unknown[]): string {
   if (Array.isArray(value)) return `[${value.map((element: unknown) => jsonOf(element, above)).join(',')}]`
   if (value instanceof Set) return jsonOfObject([...(value as Set<unknown>)], above)
   if (value instanceof Map) return jsonOfObject([...(value as Map<unknown, unknown>)], above)
+  const { toJSON } = value as { toJSON?: unknown }
+  // What it gives is not asked again: it may be the value itself.
+  if (typeof toJSON === 'function') return jsonOfOwn(toJSON.call(value), value, above)
+  return jsonOfFields(value, above)
+}
+
+function jsonOfOwn(json: unknown, value: object, above: readonly unknown[]): string {
+  return json === value ? jsonOfFields(value, above) : jsonOf(json, above)
+}
+
+function jsonOfFields(value: object, above: readonly unknown[]): string {
   const fields: string[] = []
   for (const [name, field] of Object.entries(value)) {
     if (field !== undefined) fields.push(`${JSON.stringify(name)}:${jsonOf(field, above)}`)

@@ -52,7 +52,10 @@ export interface BatchInfo {
   readonly outputs: readonly OutputInfo[]
 }
 
-/** Any of these may be there. They are called in the order of events; what they throw is logged, not passed on. */
+/**
+ * Any of these may be there. They are called in the order of events; what they throw, or reject with, is logged, not passed
+ * on. Nothing waits for a promise that they return.
+ */
 export interface StreamingListener {
   onStreamingStarted?(event: { readonly timeMs: number }): void
   onStreamingStopped?(event: { readonly timeMs: number; readonly error: unknown }): void
@@ -90,10 +93,15 @@ export class ListenerBus {
   post<E extends keyof Events>(event: E, info: Events[E]): void {
     for (const listener of [...this.#listeners]) {
       try {
-        ;(listener[event] as ((info: Events[E]) => void) | undefined)?.call(listener, info)
+        const returned = (listener[event] as ((info: Events[E]) => unknown) | undefined)?.call(listener, info)
+        if (returned instanceof Promise) returned.catch((error: unknown) => this.#failed(event, error))
       } catch (error) {
-        this.#logger.error(`[listener] ${event} threw: ${messageOf(error)}`)
+        this.#failed(event, error)
       }
     }
+  }
+
+  #failed(event: keyof Events, error: unknown): void {
+    this.#logger.error(`[listener] ${event} threw: ${messageOf(error)}`)
   }
 }

@@ -1,10 +1,10 @@
 /** Actions: run tasks over the partitions and bring their results together, again in a task where that needs user functions. */
 import { requireArgument, SluiceError } from '../errors.js'
 import { deepCopy } from './copy.js'
+import { counting } from './engine-functions.js'
 import { KeyedMap } from './keys.js'
 import { NarrowNode, type RddNode } from './lineage.js'
 import type { Compare } from './order.js'
-import type { Aggregator } from './out.js'
 import { aggregated } from './lineage.js'
 import { hashPartitioner } from './partitioner.js'
 import type { SampleOptions } from './rdd.js'
@@ -140,8 +140,6 @@ export async function stats({ node, scope }: Runnable): Promise<Stats> {
   for (const part of parts) all.merge(part)
   return all.result()
 }
-
-const counting: Aggregator = { create: () => 1, add: (n: number) => n + 1, merge: (a: number, b: number) => a + b }
 
 /** Records as keys, with how often each occurs; equal composite records count as one. */
 export async function countKeys<K>({ node, scope }: Runnable): Promise<Map<K, number>> {

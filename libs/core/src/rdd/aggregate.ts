@@ -1,8 +1,7 @@
 /** Combining the values of each key: the result side of `reduceByKey`, `combineByKey`, `groupByKey` and their kin. */
-import { deepCopy } from './copy.js'
 import { ExternalMap } from './external.js'
 import type { KeyedMap } from './keys.js'
-import { CombineOut, refusePromise, type Aggregator } from './out.js'
+import { CombineOut, refusePromise, type Aggregator, type Combining } from './out.js'
 import type { Source, TaskEnv } from './pipeline.js'
 import { runPipeline } from './run.js'
 
@@ -15,7 +14,7 @@ export async function* aggregatedChunks(
 ): AsyncGenerator<readonly unknown[]> {
   const { operator, aggregator } = source
   const external = new ExternalMap(operator, aggregator.merge, env)
-  const out = new CombineOut(operator, functionsFor(source.from, aggregator), {
+  const out = new CombineOut(operator, combiningOf(source.from, aggregator), {
     limit: env.spillRecords,
     onFull: (keyed) => {
       external.add(keyed)
@@ -29,12 +28,11 @@ export async function* aggregatedChunks(
   } else yield* pairChunks(out.keyed, operator)
 }
 
-function functionsFor(
-  from: 'values' | 'combiners',
-  { create, add, merge }: Aggregator,
-): Pick<Aggregator, 'create' | 'add'> {
-  // A combiner that comes out of a shuffle block may be read again: what merging might change is copied first.
-  return from === 'values' ? { create, add } : { create: deepCopy, add: merge }
+function combiningOf(from: 'values' | 'combiners', { create, add, merge }: Aggregator): Combining {
+  if (from === 'values') return { create, add }
+  // Combiners that come out of a shuffle block may be read again: what `merge` may change, or keep a part of, is copied.
+  // Values that are their own combiners must not be changed by anybody.
+  return { create: undefined, add: merge, copies: create !== undefined }
 }
 
 /** The boxes of a map as chunks of pairs. */

@@ -1,7 +1,7 @@
 /** The closure form of a stage: slower than generated code, and the oracle that it is held against. */
 import type { AnyFunction } from './functions.js'
 import type { Op, OpKind } from './op.js'
-import { asPair, refusePromise, type Out } from './out.js'
+import { asPair, refuseAsyncIterable, refusePromise, type Out } from './out.js'
 
 type Emit = (record: unknown) => void
 type Step = (fn: AnyFunction, id: string, next: Emit) => Emit
@@ -14,7 +14,7 @@ const steps: Readonly<Record<OpKind, Step>> = {
     if (refusePromise(fn(record), id)) next(record)
   },
   flatMap: (fn, id, next) => (record) => {
-    for (const each of refusePromise(fn(record), id) as Iterable<unknown>) next(each)
+    for (const each of refuseAsyncIterable(fn(record), id)) next(each)
   },
   mapValues: (fn, id, next) => (record) => {
     const [key, value] = asPair(record, id)
@@ -22,7 +22,7 @@ const steps: Readonly<Record<OpKind, Step>> = {
   },
   flatMapValues: (fn, id, next) => (record) => {
     const [key, value] = asPair(record, id)
-    for (const each of refusePromise(fn(value), id) as Iterable<unknown>) next([key, each])
+    for (const each of refuseAsyncIterable(fn(value), id)) next([key, each])
   },
   keyBy: (fn, id, next) => (record) => {
     next([refusePromise(fn(record), id), record])

@@ -8,38 +8,59 @@ import { compileFunction } from 'node:vm'
 import { closureStage, StageFailure, type StageFunction } from './closures.js'
 import { serialOfFunction, type AnyFunction } from './functions.js'
 import { isBareId, type Op, type OpKind } from './op.js'
-import type { Out, OutKind } from './out.js'
+import { asPair, refuseAsyncIterable, refusePromise, type Out, type OutKind } from './out.js'
 
-/** A template gives one line; `{` that it leaves open are counted in `opens`. `f` is the function, `x` the input, `y` the result. */
-type Template = (f: string, x: string, y: string) => string
+/**
+ * A template gives one line; `{` that it leaves open are counted in `opens`. `f` gives the call of the operator's function,
+ * `x` is the input, `y` the result.
+ */
+type Template = (f: (argument: string) => string, x: string, y: string) => string
 
 const templates: Readonly<Record<OpKind, Template>> = {
-  map: (f, x, y) => `const ${y} = ${f}(${x})`,
-  filter: (f, x, y) => `if (!${f}(${x})) continue; const ${y} = ${x}`,
-  flatMap: (f, x, y) => `for (const ${y} of ${f}(${x})) {`,
-  mapValues: (f, x, y) => `const ${y} = [${x}[0], ${f}(${x}[1])]`,
-  flatMapValues: (f, x, y) => `for (const ${y}v of ${f}(${x}[1])) { const ${y} = [${x}[0], ${y}v]`,
-  keyBy: (f, x, y) => `const ${y} = [${f}(${x}), ${x}]`,
+  map: (f, x, y) => `const ${y} = ${f(x)}`,
+  filter: (f, x, y) => `if (!${f(x)}) continue; const ${y} = ${x}`,
+  flatMap: (f, x, y) => `for (const ${y} of ${f(x)}) {`,
+  mapValues: (f, x, y) => `const ${y} = [${x}[0], ${f(`${x}[1]`)}]`,
+  flatMapValues: (f, x, y) => `for (const ${y}v of ${f(`${x}[1]`)}) { const ${y} = [${x}[0], ${y}v]`,
+  keyBy: (f, x, y) => `const ${y} = [${f(x)}, ${x}]`,
   keys: (_f, x, y) => `const ${y} = ${x}[0]`,
   values: (_f, x, y) => `const ${y} = ${x}[1]`,
 }
 
 const opens: ReadonlySet<OpKind> = new Set<OpKind>(['flatMap', 'flatMapValues'])
+const takesPairs: ReadonlySet<OpKind> = new Set<OpKind>(['mapValues', 'flatMapValues', 'keys', 'values'])
 
-const outTemplates: Readonly<Record<OutKind, (x: string, out: Out) => string>> = {
+/** What becomes of a value, by the shape of a `CombineOut`: the first of its key, and a further one. */
+const combined = (x: string): Readonly<Record<string, readonly [first: string, further: string]>> => ({
+  create: [`create(${x}[1])`, `${x}[1]`],
+  copy: [`out.copy(${x}[1])`, `out.copy(${x}[1])`],
+  value: [`${x}[1]`, `${x}[1]`],
+})
+
+const outTemplates: Readonly<Record<OutKind, (x: string, shape: string) => string>> = {
   collect: (x) => `out.records.push(${x})`,
   count: () => 'out.count++',
-  combine: (x, out) =>
-    `const k = ${x}[0]; const b = typeof k === 'string' || typeof k === 'number' ? out.keyed.map.get(k) : out.keyed.find(k); ` +
-    `if (b === undefined) out.insert(k, ${out.functions['create'] === undefined ? `${x}[1]` : `create(${x}[1])`}); else b.v = add(b.v, ${x}[1])`,
-  bucket: (x) => `out.buckets[partitionOf(${x})].push(${x})`,
+  combine: (x, shape) => {
+    const [first, further] = combined(x)[shape] as readonly [string, string]
+    return (
+      `const k = ${x}[0]; const b = typeof k === 'string' || typeof k === 'number' ? out.keyed.map.get(k) : out.keyed.find(k); ` +
+      `if (b === undefined) out.insert(k, ${first}); else b.v = add(b.v, ${further})`
+    )
+  },
+  bucket: (x, shape) =>
+    shape === 'one'
+      ? `out.buckets[0].push(${x})`
+      : `const q = out.buckets[out.partitioner.partitionOf(${x}[0])]; if (q === undefined) out.misplaced(${x}[0]); q.push(${x})`,
   fold: (x) => `if (out.has) out.acc = f(out.acc, ${x}); else { out.has = true; out.acc = ${x} }`,
   each: (x) => `f(${x})`,
 }
 
+type Make = (...functions: readonly unknown[]) => StageFunction
+
 interface Compiled {
   readonly filename: string
-  readonly make: (...functions: readonly unknown[]) => StageFunction
+  readonly make: Make
+  makeWatched: Make | undefined
   lastFunctions: readonly unknown[]
   lastStage: StageFunction | undefined
 }
@@ -52,10 +73,17 @@ const FIRST_OP_LINE = 4
 
 let nextStage = 0
 
-/** A stage ready to run: the fused function, and the checked form that runs a task's first record. */
+/**
+ * A stage ready to run. Promises and records that are no pairs must be noticed where they first come up, which may be late
+ * behind a filter: until a record has come through to the end, the checked form runs, after some records the watched one.
+ */
 export interface Stage {
+  /** Generated code without checks. */
   readonly run: StageFunction
+  /** Closures; checks all. */
   readonly checked: StageFunction
+  /** Generated code that checks all; compiled when it is first wanted. */
+  watched(): StageFunction
   /** The operator that an error of `run` comes from, by its stack; undefined when the stack does not tell. */
   operatorOf(error: unknown): string | undefined
 }
@@ -82,7 +110,7 @@ export class StageCache {
   /** The stage of these operators, whose functions are `functions` (one per operator), ending in `out`. */
   stage(ops: readonly Op[], functions: readonly (AnyFunction | undefined)[], out: Out): Stage {
     const checked = closureStage(ops, functions)
-    if (this.#mode === 'closures') return { run: checked, checked, operatorOf: () => undefined }
+    if (this.#mode === 'closures') return { run: checked, checked, watched: () => checked, operatorOf: () => undefined }
     const compiled = this.#compile(ops, functions, out)
     const all = [...functions, ...outFunctions(out)]
     if (compiled.lastStage === undefined || !sameElements(all, compiled.lastFunctions)) {
@@ -92,6 +120,7 @@ export class StageCache {
     return {
       run: compiled.lastStage,
       checked,
+      watched: () => watchedStage(compiled, ops, all, out),
       operatorOf: (error) => operatorAtLine(lineIn(error, compiled.filename), ops, out),
     }
   }
@@ -112,30 +141,50 @@ function outFunctions(out: Out): unknown[] {
 }
 
 // Ids of stream operators are stable, also of those inside `transform`; those of bare RDDs are new with every RDD, and
-// stand for their functions.
+// stand for their functions. No id may run into what stands beside it, whatever its name is.
 function keyOf(ops: readonly Op[], functions: readonly (AnyFunction | undefined)[], out: Out): string {
-  let key = out.kind + identityOf(out.operator, Object.values(out.functions))
-  for (const [name, fn] of Object.entries(out.functions)) key += fn === undefined ? `-${name}` : `+${name}`
+  let key = `${out.kind}.${out.shape ?? ''}${identityOf(out.operator, Object.values(out.functions))}`
   ops.forEach((op, i) => {
-    key += `|${op.kind}${identityOf(op.id, typeof op.fn === 'function' ? [functions[i]] : [])}`
+    const builtin = typeof op.fn === 'object' ? `.${op.fn.builtin}` : ''
+    key += `|${op.kind}${builtin}${identityOf(op.id, builtin === '' ? [functions[i]] : [])}`
   })
   return key
 }
 
 function identityOf(id: string, functions: readonly (AnyFunction | undefined)[]): string {
-  if (!isBareId(id)) return `:${id}`
+  if (!isBareId(id)) return `:${String(id.length)}:${id}`
   return functions.map((fn) => (fn === undefined ? '' : `#${String(serialOfFunction(fn))}`)).join('')
 }
 
 function compile(ops: readonly Op[], out: Out): Compiled {
   const filename = `sluice-stage-${String(nextStage++)}`
-  const parameters = [...ops.map((_, i) => `f${String(i)}`), ...Object.keys(out.functions), 'fail']
-  const make = compileFunction(sourceOf(ops, out), parameters, { filename }) as Compiled['make']
-  return { filename, make, lastFunctions: [], lastStage: undefined }
+  const parameters = [...functionNames(ops, out), 'fail']
+  const make = compileFunction(sourceOf(ops, out), parameters, { filename }) as Make
+  return { filename, make, makeWatched: undefined, lastFunctions: [], lastStage: undefined }
 }
 
-/** The source of a stage; exported for tests. */
-export function sourceOf(ops: readonly Op[], out: Out): string {
+function functionNames(ops: readonly Op[], out: Out): string[] {
+  return [...ops.map((_, i) => `f${String(i)}`), ...Object.keys(out.functions)]
+}
+
+/** Code of its own, so that what runs for few records leaves no trace in the feedback of what runs for all. */
+function watchedStage(compiled: Compiled, ops: readonly Op[], functions: readonly unknown[], out: Out): StageFunction {
+  compiled.makeWatched ??= compileFunction(
+    sourceOf(ops, out, true),
+    [...functionNames(ops, out), 'fail', 'check', 'pair'],
+    { filename: compiled.filename },
+  ) as Make
+  const check = (value: unknown, index: number): unknown => {
+    const { kind, id } = ops[index] as Op
+    return opens.has(kind) ? refuseAsyncIterable(value, id) : refusePromise(value, id)
+  }
+  return compiled.makeWatched(...functions, fail, check, (record: unknown, index: number) =>
+    asPair(record, (ops[index] as Op).id),
+  )
+}
+
+/** The source of a stage, `watched` with all checks; exported for tests. */
+export function sourceOf(ops: readonly Op[], out: Out, watched = false): string {
   const lines = [
     'return function (data, from, to, out) {',
     'let i = from',
@@ -143,10 +192,17 @@ export function sourceOf(ops: readonly Op[], out: Out): string {
   ]
   let open = 0
   ops.forEach((op, i) => {
-    lines.push(templates[op.kind](`f${String(i)}`, `v${String(i)}`, `v${String(i + 1)}`))
+    const x = `v${String(i)}`
+    const call = (argument: string): string => {
+      const plain = `f${String(i)}(${argument})`
+      return watched ? `check(${plain}, ${String(i)})` : plain
+    }
+    const pair = watched && takesPairs.has(op.kind) ? `pair(${x}, ${String(i)}); ` : ''
+    lines.push(pair + templates[op.kind](call, x, `v${String(i + 1)}`))
     if (opens.has(op.kind)) open++
   })
-  lines.push(outTemplates[out.kind](`v${String(ops.length)}`, out))
+  const last = `v${String(ops.length)}`
+  lines.push(watched ? `out.emit(${last})` : outTemplates[out.kind](last, out.shape ?? ''))
   lines.push(`${'}'.repeat(open)} } } catch (e) { throw fail(e, i) } }`)
   return lines.join('\n')
 }

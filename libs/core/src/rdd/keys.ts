@@ -114,13 +114,15 @@ export class KeyedMap<V> {
   #composite: Map<string, Box<V>> | undefined
   // While all keys are primitive, the order is that of `map`.
   #order: Box<V>[] | undefined
+  /** Deleted boxes that still stand in `#order`. */
+  readonly #dead = new Set<Box<V>>()
 
   constructor(component: string) {
     this.component = component
   }
 
   get size(): number {
-    return this.#order === undefined ? this.map.size : this.#order.length
+    return this.#order === undefined ? this.map.size : this.#order.length - this.#dead.size
   }
 
   find(key: unknown): Box<V> | undefined {
@@ -157,8 +159,24 @@ export class KeyedMap<V> {
     return this.#composite?.get(text) ?? this.#insertComposite(text, key, create())
   }
 
+  /** Deletes the key of a box of this map. Should it come again, it comes last. */
+  delete(box: Box<V>): void {
+    const { k } = box
+    if (isPrimitiveKey(k)) this.map.delete(k)
+    else this.#composite?.delete(encodeKey(k, this.component))
+    if (this.#order === undefined) return
+    this.#dead.add(box)
+    if (this.#dead.size * 2 > this.#order.length) this.#compact()
+  }
+
+  #compact(): void {
+    this.#order = this.#order?.filter((box) => !this.#dead.has(box))
+    this.#dead.clear()
+  }
+
   /** All boxes, keys first seen first. */
   boxes(): Iterable<Box<V>> {
+    if (this.#dead.size > 0) this.#compact()
     return this.#order ?? this.map.values()
   }
 
@@ -166,5 +184,6 @@ export class KeyedMap<V> {
     this.map = new Map()
     this.#composite = undefined
     this.#order = undefined
+    this.#dead.clear()
   }
 }

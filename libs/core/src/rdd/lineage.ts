@@ -4,7 +4,8 @@ import type { AnyFunction } from './functions.js'
 import type { Op } from './op.js'
 import type { Aggregator } from './out.js'
 import type { JoinKind, Pipeline, Source } from './pipeline.js'
-import { boundsOf, rangePartitioner } from './partitioner.js'
+import { reversed } from './engine-functions.js'
+import { rangePartitioner } from './partitioner.js'
 import { compareNatural, type Compare } from './order.js'
 import type { SampleResult, Work } from './work.js'
 import type { Partitioner, StorageLevel } from './types.js'
@@ -13,6 +14,8 @@ import type { Partitioner, StorageLevel } from './types.js'
 export interface Preparer {
   /** Runs `work` over every partition of `node`; results by partition. */
   runAll(node: RddNode, work: Work, operator: string): Promise<unknown[]>
+  /** Runs `work` over records at hand: where user functions run, wherever that is. */
+  runInline(records: readonly unknown[], work: Work, operator: string): Promise<unknown>
   /** Makes the shuffle's map outputs available under `shuffle`. */
   shuffle(node: ShuffleNode): Promise<void>
 }
@@ -124,10 +127,12 @@ export class NarrowNode extends RddNode {
 export class UnionNode extends RddNode {
   readonly parents: readonly RddNode[]
   readonly partitions: number
+  override readonly partitioner: Partitioner | undefined
 
   constructor(parents: readonly RddNode[]) {
     super()
     this.parents = parents
+    this.partitioner = parents.length === 1 ? parents[0]?.partitioner : undefined
     this.partitions = parents.reduce((sum, parent) => sum + parent.partitions, 0)
   }
 
@@ -356,8 +361,9 @@ export class SortNode extends RddNode {
     const work: Work = { kind: 'sample', n: SAMPLE_PER_PARTITION * this.partitions, seed: 0 }
     const samples = (await preparer.runAll(this.#keyed, work, this.#operator)) as SampleResult[]
     const compare = this.#compare ?? compareNatural
-    const order: Compare<unknown> = this.#descending ? (a, b) => compare(b, a) : compare
-    const bounds = boundsOf(weighted(samples), this.partitions, order)
+    const order = this.#descending ? reversed(compare) : compare
+    const cut: Work = { kind: 'bounds', partitions: this.partitions, compare: order }
+    const bounds = (await preparer.runInline(weighted(samples), cut, this.#operator)) as unknown[]
     this.#placed = new ShuffleNode(this.#keyed, this.#operator, rangePartitioner(bounds, order))
     await this.#placed.prepare(preparer)
   }

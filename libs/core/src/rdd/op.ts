@@ -9,6 +9,8 @@ export type OpKind = 'map' | 'filter' | 'flatMap' | 'mapValues' | 'flatMapValues
 export interface Builtin {
   readonly builtin: string
   readonly args: readonly unknown[]
+  /** Index of the operator's own partition, which is not the task's behind a union or coalesce. Set when a pipeline is built. */
+  readonly partition?: number
 }
 
 export type OpFunction = AnyFunction | Builtin

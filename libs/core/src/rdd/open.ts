@@ -6,7 +6,8 @@ import { joinedChunks } from './join.js'
 import { sortedChunks } from './sort.js'
 import { asyncMappedChunks, cartesianChunks, partitionFunctionChunks, zippedChunks } from './partition-functions.js'
 import type { BlockRecords, Chunks, Pipeline, Source, TaskEnv } from './pipeline.js'
-import { pipelineChunks, pipelineRecords } from './run.js'
+import { CountOut, FoldOut, refusePromise } from './out.js'
+import { pipelineChunks, pipelineRecords, runPipeline } from './run.js'
 
 const RANGE_CHUNK = 4_096
 
@@ -29,6 +30,10 @@ export function openSource(source: Source, env: TaskEnv): Chunks {
       return concatChunks(source.inputs, env)
     case 'aggregate':
       return aggregatedChunks(source, env)
+    case 'count':
+      return countedChunk(source, env)
+    case 'fold':
+      return foldedChunk(source, env)
     case 'cogroup':
       return cogroupedChunks(source, env)
     case 'join':
@@ -80,6 +85,18 @@ async function* shuffleChunks(blocks: Iterable<BlockRecords>): AsyncGenerator<re
 
 async function* concatChunks(inputs: readonly Pipeline[], env: TaskEnv): AsyncGenerator<readonly unknown[]> {
   for (const input of inputs) yield* pipelineChunks(input, env)
+}
+
+async function* countedChunk({ operator, input }: Extract<Source, { kind: 'count' }>, env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+  const out = new CountOut(operator)
+  await runPipeline(input, out, env)
+  yield [out.count]
+}
+
+async function* foldedChunk({ operator, input, f, start }: Extract<Source, { kind: 'fold' }>, env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+  const out = new FoldOut(operator, f, start === undefined ? undefined : { value: start })
+  await runPipeline(input, out, env)
+  yield out.has ? [refusePromise(out.acc, operator)] : []
 }
 
 async function* cachedChunks(

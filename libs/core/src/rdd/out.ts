@@ -3,8 +3,10 @@
  * public fields; the closure form calls `emit`. Both must leave the same.
  */
 import { SluiceError } from '../errors.js'
+import { deepCopy } from './copy.js'
 import { KeyedMap } from './keys.js'
 import type { AnyFunction } from './functions.js'
+import type { Partitioner } from './types.js'
 
 export type OutKind = 'collect' | 'count' | 'combine' | 'bucket' | 'fold' | 'each'
 
@@ -12,8 +14,12 @@ export interface Out {
   readonly kind: OutKind
   /** Functions that the template calls, by the names it uses for them. */
   readonly functions: Readonly<Record<string, AnyFunction | undefined>>
+  /** Which variant of the template fits, where its kind has several. */
+  readonly shape?: string
   /** Operator whose functions these are. */
   readonly operator: string
+  /** True once `emit` has called each function: what they returned was then seen to be no promise. */
+  readonly reached: boolean
   emit(record: unknown): void
   /** True when no more records are wanted. */
   readonly full?: boolean
@@ -28,6 +34,7 @@ export class CollectOut implements Out {
   readonly functions = {}
   readonly operator: string
   readonly limit: number
+  reached = false
   records: unknown[] = []
 
   constructor(operator: string, limit = Infinity) {
@@ -40,6 +47,7 @@ export class CollectOut implements Out {
   }
 
   emit(record: unknown): void {
+    this.reached = true
     this.records.push(record)
   }
 }
@@ -49,6 +57,7 @@ export class CountOut implements Out {
   readonly kind = 'count'
   readonly functions = {}
   readonly operator: string
+  reached = false
   count = 0
 
   constructor(operator: string) {
@@ -56,6 +65,7 @@ export class CountOut implements Out {
   }
 
   emit(): void {
+    this.reached = true
     this.count++
   }
 }
@@ -68,28 +78,43 @@ export interface Aggregator {
   readonly merge: AnyFunction
 }
 
+/** How a map of combiners takes what comes: the functions, and whether values are copied because others hold them too. */
+export interface Combining {
+  readonly create: AnyFunction | undefined
+  readonly add: AnyFunction
+  readonly copies?: boolean
+}
+
 /** Combines the values of each key. When `limit` keys are held, `onFull` takes them over and the map starts anew. */
 export class CombineOut implements Out {
   readonly kind = 'combine'
   readonly functions: { readonly create: AnyFunction | undefined; readonly add: AnyFunction }
+  readonly shape: 'create' | 'copy' | 'value'
   readonly operator: string
   readonly limit: number
   readonly onFull: (keyed: KeyedMap<unknown>) => void
   readonly #settle: (() => Promise<void>) | undefined
   keyed: KeyedMap<unknown>
   pending = false
+  reached = false
 
   constructor(
     operator: string,
-    functions: { readonly create: AnyFunction | undefined; readonly add: AnyFunction },
+    { create, add, copies }: Combining,
     spill?: { readonly limit: number; onFull(keyed: KeyedMap<unknown>): void; settle(): Promise<void> },
   ) {
     this.operator = operator
-    this.functions = functions
+    this.functions = { create, add }
+    this.shape = create !== undefined ? 'create' : copies === true ? 'copy' : 'value'
     this.limit = spill?.limit ?? Infinity
     this.onFull = (keyed) => spill?.onFull(keyed)
     this.#settle = spill === undefined ? undefined : () => spill.settle()
     this.keyed = new KeyedMap(operator)
+  }
+
+  /** A combiner that may be changed in place; called by generated code. */
+  copy(value: unknown): unknown {
+    return deepCopy(value)
   }
 
   /** Adds an absent key; called by generated code. */
@@ -104,11 +129,16 @@ export class CombineOut implements Out {
   }
 
   emit(record: unknown): void {
-    const [key, value] = asPair(record, this.operator)
+    const [key, given] = asPair(record, this.operator)
     const box = this.keyed.find(key)
-    const { create, add } = this.functions
-    if (box === undefined) this.insert(key, create === undefined ? value : create(value))
-    else box.v = add(box.v, value)
+    const value = this.shape === 'copy' ? deepCopy(given) : given
+    if (box === undefined) {
+      const { create } = this.functions
+      this.insert(key, create === undefined ? value : refusePromise(create(value), this.operator))
+    } else {
+      box.v = refusePromise(this.functions.add(box.v, value), this.operator)
+      this.reached = true
+    }
   }
 
   async settle(): Promise<void> {
@@ -117,20 +147,23 @@ export class CombineOut implements Out {
   }
 }
 
-/** Spreads pairs over the partitions of a shuffle. `take` is called with partition and pair. */
+/** Spreads pairs over the partitions of a shuffle. */
 export class BucketOut implements Out {
   readonly kind = 'bucket'
-  readonly functions: { readonly partitionOf: AnyFunction }
+  readonly functions = {}
+  readonly shape: 'one' | 'many'
   readonly operator: string
+  readonly partitioner: Partitioner
   readonly #writer: BucketWriter
+  /** Those of the writer: this array stays the same when it takes a bucket away. */
   readonly buckets: unknown[][]
+  reached = false
 
-  constructor(operator: string, partitionOf: AnyFunction, writer: BucketWriter) {
+  constructor(operator: string, partitioner: Partitioner, writer: BucketWriter) {
     this.operator = operator
-    this.functions = { partitionOf }
+    this.partitioner = partitioner
+    this.shape = partitioner.partitions === 1 ? 'one' : 'many'
     this.#writer = writer
-    // The outer array stays the same when the writer takes a bucket away.
-    this.buckets = writer.buckets
     this.buckets = writer.buckets
   }
 
@@ -139,13 +172,31 @@ export class BucketOut implements Out {
   }
 
   emit(record: unknown): void {
-    const partition = this.functions.partitionOf(record) as number
-    this.buckets[partition]?.push(record)
+    const [key] = asPair(record, this.operator)
+    const bucket = this.buckets[this.shape === 'one' ? 0 : this.partitioner.partitionOf(key)]
+    if (bucket === undefined) this.misplaced(key)
+    bucket.push(record)
+    this.reached = true
+  }
+
+  /** Called by generated code for a key that has no partition. */
+  misplaced(key: unknown): never {
+    throw noSuchPartition(this.partitioner, key, this.operator)
   }
 
   settle(): Promise<void> {
     return this.#writer.settle()
   }
+}
+
+/** A partitioner's answer that is no index of a partition: the record would be lost. */
+export function noSuchPartition(partitioner: Partitioner, key: unknown, operator: string): SluiceError {
+  const index = String(partitioner.partitionOf(key))
+  return new SluiceError({
+    code: 'ARGUMENT_INVALID',
+    component: operator,
+    message: `the partitioner sends a key to partition ${index} of ${String(partitioner.partitions)}; partitionOf must give a whole number from 0 to ${String(partitioner.partitions - 1)}`,
+  })
 }
 
 /** Takes the records of each shuffle partition away when there are enough of them for a block. */
@@ -162,6 +213,7 @@ export class FoldOut implements Out {
   readonly operator: string
   acc: unknown
   has: boolean
+  reached = false
 
   constructor(operator: string, f: AnyFunction, start?: { readonly value: unknown }) {
     this.operator = operator
@@ -171,8 +223,10 @@ export class FoldOut implements Out {
   }
 
   emit(record: unknown): void {
-    if (this.has) this.acc = this.functions.f(this.acc, record)
-    else {
+    if (this.has) {
+      this.acc = refusePromise(this.functions.f(this.acc, record), this.operator)
+      this.reached = true
+    } else {
       this.has = true
       this.acc = record
     }
@@ -184,6 +238,7 @@ export class EachOut implements Out {
   readonly kind = 'each'
   readonly functions: { readonly f: AnyFunction }
   readonly operator: string
+  reached = false
 
   constructor(operator: string, f: AnyFunction) {
     this.operator = operator
@@ -192,10 +247,11 @@ export class EachOut implements Out {
 
   emit(record: unknown): void {
     refusePromise(this.functions.f(record), this.operator)
+    this.reached = true
   }
 }
 
-/** The record as a pair; throws `PAIR_EXPECTED`. Checked for the first record of a task only: types do the rest. */
+/** The record as a pair; throws `PAIR_EXPECTED`. Checked for the first records of a task only: types do the rest. */
 export function asPair(record: unknown, operator: string): readonly [unknown, unknown] {
   if (Array.isArray(record) && record.length === 2) return record as unknown as readonly [unknown, unknown]
   throw new SluiceError({
@@ -210,11 +266,24 @@ export function refusePromise<T>(value: T, operator: string): T {
   if (typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function') {
     // Its rejection is of no interest any more, and must not end the process.
     void Promise.resolve(value).catch(() => undefined)
-    throw new SluiceError({
-      code: 'ASYNC_FUNCTION',
-      component: operator,
-      message: 'the function returned a promise where a value is expected; use mapAsync for asynchronous work',
-    })
+    throw asyncFunction('a promise where a value', operator)
   }
   return value
+}
+
+/** What a flatMap's function returned, to be iterated; a promise or the result of an async generator is refused. */
+export function refuseAsyncIterable(value: unknown, operator: string): Iterable<unknown> {
+  refusePromise(value, operator)
+  if (typeof value === 'object' && value !== null && Symbol.asyncIterator in value && !(Symbol.iterator in value)) {
+    throw asyncFunction('an async iterable where an iterable', operator)
+  }
+  return value as Iterable<unknown>
+}
+
+function asyncFunction(what: string, operator: string): SluiceError {
+  return new SluiceError({
+    code: 'ASYNC_FUNCTION',
+    component: operator,
+    message: `the function returned ${what} is expected; use mapAsync for asynchronous work`,
+  })
 }

@@ -1,8 +1,8 @@
 /** Operators that see a whole partition, or several at once: mapPartitions, zip, cartesian, mapAsync. */
 import { isSluiceError, SluiceError } from '../errors.js'
 import type { AnyFunction } from './functions.js'
-import type { Chunks, Source, TaskEnv } from './pipeline.js'
-import { pipelineChunks, pipelineRecords, userFunctionFailed } from './run.js'
+import type { Source, TaskEnv } from './pipeline.js'
+import { explained, pipelineChunks, pipelineRecords, userFunctionFailed } from './run.js'
 
 /** Without a function: the partition as one record (glom). With one: what it makes of the partition's records. */
 export async function* partitionFunctionChunks(
@@ -23,7 +23,7 @@ function guarded(operator: string, env: TaskEnv, fn: AnyFunction, ...args: reado
   try {
     return fn(...args)
   } catch (error) {
-    throw isSluiceError(error) ? error : userFunctionFailed(error, operator, env.info)
+    throw explained(error, operator, env.info)
   }
 }
 
@@ -49,7 +49,7 @@ async function* chunked(result: unknown, operator: string, env: TaskEnv): AsyncG
     }
     if (chunk.length > 0) yield chunk
   } catch (error) {
-    throw isSluiceError(error) ? error : userFunctionFailed(error, operator, env.info)
+    throw explained(error, operator, env.info)
   }
 }
 
@@ -81,12 +81,19 @@ export async function* cartesianChunks(
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
   const right = await pipelineRecords(source.right, env)
+  let out: unknown[] = []
   for await (const chunk of pipelineChunks(source.left, env)) {
     for (const left of chunk) {
-      yield right.map((record) => [left, record])
-      if (env.pacer.ran(right.length)) await env.pacer.yield()
+      for (const record of right) {
+        out.push([left, record])
+        if (out.length < CHUNK) continue
+        yield out
+        out = []
+        if (env.pacer.ran(CHUNK)) await env.pacer.yield()
+      }
     }
   }
+  if (out.length > 0) yield out
 }
 
 /**
@@ -100,14 +107,17 @@ export async function* asyncMappedChunks(
   const { fn, concurrency, operator, input } = source
   const underWay: Promise<unknown>[] = []
   let out: unknown[] = []
-  for await (const record of recordsOf(pipelineChunks(input, env))) {
-    const call = callAsync(fn, record, operator, env)
-    // It is awaited later, in its turn; until then its rejection must not count as unhandled.
-    call.catch(() => undefined)
-    underWay.push(call)
-    if (underWay.length < concurrency) continue
-    out.push(await underWay.shift())
-    if (out.length === CHUNK) {
+  for await (const chunk of pipelineChunks(input, env)) {
+    for (const record of chunk) {
+      const call = callAsync(fn, record, operator, env)
+      // It is awaited later, in its turn; until then its rejection must not count as unhandled.
+      call.catch(() => undefined)
+      underWay.push(call)
+      // Waiting for what is done already lets nothing else run.
+      if (env.pacer.ran(1)) await env.pacer.yield()
+      if (underWay.length < concurrency) continue
+      out.push(await underWay.shift())
+      if (out.length < CHUNK) continue
       yield out
       out = []
     }
@@ -120,10 +130,6 @@ async function callAsync(fn: AnyFunction, record: unknown, operator: string, env
   try {
     return await fn(record)
   } catch (error) {
-    throw userFunctionFailed(error, operator, env.info, record)
+    throw isSluiceError(error) ? error : userFunctionFailed(error, operator, env.info, { record })
   }
-}
-
-async function* recordsOf(chunks: Chunks): AsyncGenerator<unknown> {
-  for await (const chunk of chunks) yield* chunk
 }

@@ -34,6 +34,15 @@ export type Source =
       readonly aggregator: Aggregator
       readonly from: 'values' | 'combiners'
     }
+  | { readonly kind: 'count'; readonly operator: string; readonly input: Pipeline }
+  | {
+      readonly kind: 'fold'
+      readonly operator: string
+      readonly input: Pipeline
+      readonly f: AnyFunction
+      /** Undefined: the first record, and no result where there is none. */
+      readonly start: unknown
+    }
   | { readonly kind: 'cogroup'; readonly operator: string; readonly inputs: readonly Pipeline[] }
   | {
       readonly kind: 'join'
@@ -100,11 +109,15 @@ export interface Spill {
   read(): AsyncIterable<unknown[]>
 }
 
-/** Keeps long tasks polite: says how many records to run next, and when to yield to the event loop. */
+/** Keeps long tasks polite: says how many records a loop may run next, and when to yield to the event loop. */
 export interface Pacer {
-  /** Records of the next slice. */
+  /** Records of the next slice: few at first, more where they turn out to be cheap. */
   readonly slice: number
+  /** Time starts to count: what lies before (waiting, other code) is not the loop's. */
+  begin(): void
   /** Tells of a slice that ran; answers whether to yield now. */
   ran(records: number): boolean
   yield(): Promise<void>
+  /** For another loop of the same task, whose records may cost more or less: slices of its own, the turn shared. */
+  forLoop(): Pacer
 }

@@ -51,87 +51,95 @@ export abstract class RddActions<out T> {
   }
 
   collect(): Promise<T[]> {
-    return actions.collect<T>(this)
+    return tracked(this, actions.collect<T>(this))
   }
 
-  async collectAsMap<K, V>(this: Rdd<Pair<K, V>>): Promise<Map<K, V>> {
-    return new Map(await this.collect())
+  collectAsMap<K, V>(this: Rdd<Pair<K, V>>): Promise<Map<K, V>> {
+    const pairs = actions.collect<Pair<K, V>>(runnable(this))
+    return tracked(
+      this,
+      pairs.then((all) => new Map(all)),
+    )
   }
 
   count(): Promise<number> {
-    return actions.count(this)
+    return tracked(this, actions.count(this))
   }
 
   countByKey<K>(this: Rdd<Pair<K, unknown>>): Promise<Map<K, number>> {
-    return actions.countByKey<K>(runnable(this))
+    return tracked(this, actions.countByKey<K>(runnable(this)))
   }
 
   countByValue(): Promise<Map<T, number>> {
-    return actions.countKeys<T>(this)
+    return tracked(this, actions.countKeys<T>(this))
   }
 
   first(): Promise<T> {
-    return actions.first<T>(this)
+    return tracked(this, actions.first<T>(this))
   }
 
   take(n: number): Promise<T[]> {
-    return actions.take<T>(this, n)
+    return tracked(this, actions.take<T>(this, n))
   }
 
   takeSample(n: number, options?: SampleOptions): Promise<T[]> {
-    return actions.takeSample<T>(this, n, options)
+    return tracked(this, actions.takeSample<T>(this, n, options))
   }
 
   top(n: number, compare?: Compare<T>): Promise<T[]> {
-    return actions.top<T>(this, n, compare, true)
+    return tracked(this, actions.top<T>(this, n, compare, true))
   }
 
   takeOrdered(n: number, compare?: Compare<T>): Promise<T[]> {
-    return actions.top<T>(this, n, compare, false)
+    return tracked(this, actions.top<T>(this, n, compare, false))
   }
 
   reduce(f: (a: T, b: T) => T): Promise<T> {
-    return actions.reduce<T>(this, f)
+    return tracked(this, actions.reduce<T>(this, f))
   }
 
   fold(zero: T, f: (a: T, b: T) => T): Promise<T> {
-    return actions.aggregate(this, 'fold', zero, f, f)
+    return tracked(this, actions.aggregate(this, 'fold', zero, f, f))
   }
 
   aggregate<A>(zero: A, add: (acc: A, record: T) => A, merge: (a: A, b: A) => A): Promise<A> {
-    return actions.aggregate(this, 'aggregate', zero, add, merge)
+    return tracked(this, actions.aggregate(this, 'aggregate', zero, add, merge))
   }
 
-  async sum(this: Rdd<number>): Promise<number> {
-    return (await actions.stats(runnable(this))).sum
+  sum(this: Rdd<number>): Promise<number> {
+    const stats = actions.stats(runnable(this))
+    return tracked(
+      this,
+      stats.then(({ sum }) => sum),
+    )
   }
 
   min(compare?: Compare<T>): Promise<T> {
-    return actions.extreme<T>(this, 'min', compare, false)
+    return tracked(this, actions.extreme<T>(this, 'min', compare, false))
   }
 
   max(compare?: Compare<T>): Promise<T> {
-    return actions.extreme<T>(this, 'max', compare, true)
+    return tracked(this, actions.extreme<T>(this, 'max', compare, true))
   }
 
   stats(this: Rdd<number>): Promise<Stats> {
-    return actions.stats(runnable(this))
+    return tracked(this, actions.stats(runnable(this)))
   }
 
   isEmpty(): Promise<boolean> {
-    return actions.isEmpty(this)
+    return tracked(this, actions.isEmpty(this))
   }
 
   lookup<K, V>(this: Rdd<Pair<K, V>>, key: K): Promise<V[]> {
-    return actions.lookup<K, V>(runnable(this), key)
+    return tracked(this, actions.lookup<K, V>(runnable(this), key))
   }
 
   foreach(f: (record: T) => void): Promise<void> {
-    return actions.foreach(this, f)
+    return tracked(this, actions.foreach(this, f))
   }
 
   foreachPartition(f: (records: readonly T[], info: PartitionInfo) => void | Promise<void>): Promise<void> {
-    return actions.foreachPartition(this, f)
+    return tracked(this, actions.foreachPartition(this, f))
   }
 
   saveAsTextFile(path: string): Promise<void> {
@@ -145,6 +153,11 @@ export abstract class RddActions<out T> {
   [Symbol.asyncIterator](): AsyncIterator<T> {
     return actions.iterate<T>(this)
   }
+}
+
+/** In a batch the action belongs to it as a whole (E25). */
+function tracked<R>(rdd: unknown, action: Promise<R>): Promise<R> {
+  return (rdd as actions.Runnable).scope.track?.(action) ?? action
 }
 
 /** The implementation behind the interface. There is one only. */

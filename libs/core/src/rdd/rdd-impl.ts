@@ -1,15 +1,24 @@
 /** The RDD's methods: each checks its arguments and builds lineage, or hands an action to `actions.ts`. */
 import { requireArgument } from '../errors.js'
-import { deepCopy } from './copy.js'
+import {
+  firstOfPair,
+  foldAggregator,
+  grouping,
+  inBoth,
+  inLeftOnly,
+  keepFirst,
+  leftWithoutRight,
+} from './engine-functions.js'
 import type { AnyFunction } from './functions.js'
 import * as node from './lineage.js'
 import type { OpFunction, OpKind } from './op.js'
 import type { Compare } from './order.js'
 import type { Aggregator } from './out.js'
-import { hashPartitioner, requirePartitions } from './partitioner.js'
+import { hashPartitioner, indexPartitioner, requirePartitions } from './partitioner.js'
 import type { JoinKind } from './pipeline.js'
 import type { Combiner, MapPartitionsOptions, Rdd, SampleOptions, SortOptions } from './rdd.js'
 import { RddActions } from './rdd-actions.js'
+import { unionOf } from './union.js'
 import type {
   KeyOf,
   OpOptions,
@@ -385,50 +394,4 @@ export class RddImpl<out T> extends RddActions<T> implements Rdd<T> {
 /** The implementation behind the interface. There is one only. */
 export function self<T>(rdd: Rdd<T>): RddImpl<T> {
   return rdd as RddImpl<T>
-}
-
-/** Union: partition by partition where all are spread alike, else one after another. */
-export function unionOf(nodes: readonly node.RddNode[]): node.RddNode {
-  const shared = nodes[0]?.partitioner
-  return shared !== undefined && nodes.every((each) => each.partitioner?.equals(shared) === true)
-    ? new node.AlignedUnionNode(nodes, shared)
-    : new node.UnionNode(nodes)
-}
-
-const keepFirst = (a: unknown): unknown => a
-const firstOfPair = (record: unknown): unknown => (record as AnyPair)[0]
-
-/** Values of a key as a list. */
-export const grouping: Aggregator = {
-  create: (value: unknown) => [value],
-  add: (list: unknown[], value: unknown) => {
-    list.push(value)
-    return list
-  },
-  merge: (a: unknown[], b: readonly unknown[]) => {
-    for (const value of b) a.push(value)
-    return a
-  },
-}
-
-type Grouped = readonly [key: unknown, lists: readonly [readonly unknown[], readonly unknown[]]]
-
-const inBoth = ([key, [left, right]]: Grouped): readonly unknown[] => (left.length > 0 && right.length > 0 ? [key] : [])
-const inLeftOnly = ([key, [left, right]]: Grouped): readonly unknown[] => (right.length > 0 ? [] : left.map(() => key))
-const leftWithoutRight = ([key, [left, right]]: Grouped): readonly unknown[] =>
-  right.length > 0 ? [] : left.map((value) => [key, value])
-
-function foldAggregator(zero: unknown, add: AnyFunction, merge: AnyFunction): Aggregator {
-  return { create: (value: unknown) => add(deepCopy(zero), value), add, merge }
-}
-
-/** Sends records to the partition that their key names. */
-function indexPartitioner(partitions: number): Partitioner {
-  const partitioner: Partitioner = {
-    '~sluice': 'partitioner/1',
-    partitions,
-    partitionOf: (key) => key as number,
-    equals: (other) => other === partitioner,
-  }
-  return partitioner
 }

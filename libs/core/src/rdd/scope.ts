@@ -12,6 +12,8 @@ export interface RddScope {
   opId(kind: string, options?: OpOptions): string
   /** Runs `work` over the given partitions of `node` (default: all) and gives the results by partition. */
   run(node: RddNode, work: Work, operator: string, partitions?: readonly number[]): Promise<unknown[]>
+  /** Told of every action as a whole; it may be several jobs. Absent where nobody need know. */
+  track?<R>(action: Promise<R>): Promise<R>
   /** Runs `work` over records at hand, as a task: where user functions run, wherever that is. */
   runInline(records: readonly unknown[], work: Work, operator: string): Promise<unknown>
   dropBlocks(node: RddNode): void

@@ -8,6 +8,7 @@ import { deepCopy } from './copy.js'
 import { compareNatural, type Compare } from './order.js'
 import { pipelineChunks, pipelineRecords, runPipeline, userFunctionFailed } from './run.js'
 import { seededRandom, seedOf } from '../time/random.js'
+import { boundsOf } from './partitioner.js'
 import { ShuffleWriter, type ShuffleOutput } from './shuffle-writer.js'
 import type { Partitioner } from './types.js'
 import { statsOf, type Stats } from './stats.js'
@@ -26,6 +27,8 @@ export type Work =
     }
   | { readonly kind: 'stats' }
   | { readonly kind: 'sample'; readonly n: number; readonly seed: number }
+  /** Up to `partitions - 1` bounds that cut the records, a sample, into ranges of like size. */
+  | { readonly kind: 'bounds'; readonly partitions: number; readonly compare: Compare<unknown> }
   | {
       readonly kind: 'shuffle'
       readonly shuffle: string
@@ -67,6 +70,8 @@ export async function performWork({ pipeline, work, info }: Task, env: TaskEnv):
       return statsOfPipeline(pipeline, env)
     case 'sample':
       return reservoir(pipeline, work, info, env)
+    case 'bounds':
+      return boundsOf(await pipelineRecords(pipeline, env), work.partitions, work.compare)
     case 'shuffle':
       return writeShuffle(pipeline, work, info, env)
     case 'driver':
@@ -168,8 +173,7 @@ async function writeShuffle(
   )
   try {
     if (aggregator === undefined) {
-      const partitionOf = (record: readonly unknown[]): number => partitioner.partitionOf(record[0])
-      await runPipeline(pipeline, new BucketOut(info.operator, partitionOf, writer), env)
+      await runPipeline(pipeline, new BucketOut(info.operator, partitioner, writer), env)
     } else {
       const out = new CombineOut(info.operator, aggregator, {
         limit: env.spillRecords,

@@ -7,12 +7,23 @@ import type { InputStream } from '../input/input-stream.js'
 import type { BatchInfo, ListenerBus, OutputInfo } from '../observe/listener.js'
 import type { RddNode } from '../rdd/lineage.js'
 import type { Clock } from '../time/clock.js'
+import type { BatchTime } from '../time/duration.js'
+import { BatchFunctions } from './batch-functions.js'
 import { BatchScope, type ScopeHost } from './batch-scope.js'
 import { OutputWriter } from './output-writer.js'
 
 export interface PlannedBatch {
   readonly plan: PlanRecord
   readonly info: BatchInfo
+  /** Monotonic time: delays are measured by it, as the wall clock may jump. */
+  readonly plannedAt: number
+}
+
+/** A batch that runs, with the monotonic times of its steps. */
+interface Run {
+  readonly info: BatchInfo
+  readonly plannedAt: number
+  readonly startedAt: number
 }
 
 export interface BatchRunnerParts {
@@ -44,45 +55,76 @@ export class BatchRunner {
   /** Resolves when the batch is committed; rejects when an output failed, with the state as it was before. */
   async run(batch: PlannedBatch, signal: AbortSignal): Promise<void> {
     const { clock, bus } = this.#parts
-    const startedMs = clock.now()
-    const info = { ...batch.info, startedMs, schedulingDelayMs: startedMs - batch.info.submittedMs }
+    const { plannedAt } = batch
+    const startedAt = clock.monotonic()
+    const info = { ...batch.info, startedMs: clock.now(), schedulingDelayMs: Math.round(startedAt - plannedAt) }
+    const run: Run = { info, plannedAt, startedAt }
     bus.post('onBatchStarted', info)
     const outputs: OutputInfo[] = []
     try {
       await this.#runOutputs(batch.plan, outputs, signal)
+      signal.throwIfAborted()
       await this.#commit(batch.plan)
     } catch (error) {
-      for (const state of this.#parts.graph.states) state.rollback()
-      bus.post('onBatchFailed', { ...this.#ended(info, outputs), error })
+      for (const { state } of this.#parts.graph.states) state.rollback()
+      bus.post('onBatchFailed', { ...this.#ended(run, outputs), error })
       throw error
     }
-    bus.post('onBatchCompleted', this.#ended(info, outputs))
+    bus.post('onBatchCompleted', this.#ended(run, outputs))
   }
 
-  #ended(info: BatchInfo & { readonly startedMs: number }, outputs: readonly OutputInfo[]): BatchInfo {
-    const endedMs = this.#parts.clock.now()
+  #ended({ info, plannedAt, startedAt }: Run, outputs: readonly OutputInfo[]): BatchInfo {
+    const { clock } = this.#parts
+    const endedAt = clock.monotonic()
     return {
       ...info,
-      endedMs,
+      endedMs: clock.now(),
       outputs,
-      processingDelayMs: endedMs - info.startedMs,
-      totalDelayMs: endedMs - info.submittedMs,
+      processingDelayMs: Math.round(endedAt - startedAt),
+      totalDelayMs: Math.round(endedAt - plannedAt),
     }
   }
 
   async #runOutputs(plan: PlanRecord, infos: OutputInfo[], signal: AbortSignal): Promise<void> {
-    const { graph, log } = this.#parts
+    const { graph, log, host } = this.#parts
+    const scopes = new BatchFunctions(host, log.app, plan.time, signal)
+    graph.running = scopes.scope('slice')
+    try {
+      const jobs = await this.#jobs(plan.time, scopes)
+      const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
+      await log.start({ time: plan.time, partitions, sideData: scopes.sideDataRead })
+      const digest = digestOf(plan)
+      for (const job of jobs) {
+        signal.throwIfAborted()
+        await this.#runOutput(job, plan, digest, infos, signal)
+      }
+      await this.#evaluateStates(plan.time, signal)
+    } finally {
+      graph.running = undefined
+      await scopes.end()
+    }
+  }
+
+  /** Makes the RDDs of the outputs. Users' functions of `transform` are called here (E3). */
+  async #jobs(time: BatchTime, scopes: BatchFunctions): Promise<Job[]> {
+    const { graph } = this.#parts
+    await graph.prepare(time, scopes)
     const jobs: Job[] = []
     for (const [index, output] of graph.outputs.entries()) {
-      const node = output.parent.at(plan.time)
+      const node = output.parent.at(time)
       if (node !== undefined) jobs.push({ output, index, node })
     }
-    const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
-    await log.start({ time: plan.time, partitions })
-    const digest = digestOf(plan)
-    for (const job of jobs) {
-      signal.throwIfAborted()
-      await this.#runOutput(job, plan, digest, infos, signal)
+    return jobs
+  }
+
+  /** State advances in every batch, also where no output has read it. */
+  async #evaluateStates(time: BatchTime, signal: AbortSignal): Promise<void> {
+    const { graph, host, log } = this.#parts
+    for (const stream of graph.states) {
+      if (!stream.isValidTime(time) || stream.state.isEvaluated(time)) continue
+      const node = stream.at(time)
+      const job: JobContext = { app: log.app, output: stream.id, batchTime: time, signal }
+      if (node !== undefined) await host.runner.run(node, { kind: 'count' }, stream.id, job)
     }
   }
 
@@ -134,7 +176,7 @@ export class BatchRunner {
   async #commit({ time }: PlanRecord): Promise<void> {
     const { graph, inputs, log, release } = this.#parts
     await log.commit(time)
-    for (const state of graph.states) state.commit()
+    for (const stream of graph.states) stream.commit(time)
     for (const input of inputs) await input.commit(time)
     release(graph.clearBefore(time))
   }

@@ -1,16 +1,18 @@
 /** What a batch's `foreachRDD` or `transform` works with: its operators have stable ids, its actions belong to the batch (E25). */
-import { SluiceError } from '../errors.js'
+import { isSluiceError, SluiceError } from '../errors.js'
 import type { JobContext, JobRunner } from '../executor/job-runner.js'
 import type { RddNode } from '../rdd/lineage.js'
 import type { RddScope } from '../rdd/scope.js'
 import type { OpOptions } from '../rdd/types.js'
 import type { Work } from '../rdd/work.js'
 import type { Sink } from '../sink/sink.js'
+import type { Clock } from '../time/clock.js'
 
 /** What scopes need of the context. */
 export interface ScopeHost {
   readonly parallelism: number
   readonly runner: JobRunner
+  readonly clock: Clock
   dropBlocks(node: RddNode): void
   /** Releases what these RDDs, and those they are made of, keep. */
   release(nodes: readonly RddNode[]): void
@@ -27,6 +29,8 @@ export class BatchScope implements RddScope {
   readonly #actions = new Set<Promise<unknown>>()
   /** RDDs of the batch only: they end with it. */
   readonly #own = new Set<RddNode>()
+  /** Outputs that `writeTo` has made. */
+  readonly #outputs = new Set<string>()
   #failure: { readonly error: unknown } | undefined
   #ended = false
 
@@ -66,12 +70,24 @@ export class BatchScope implements RddScope {
 
   writeTo(node: RddNode, sink: Sink<unknown>, name: string | undefined): Promise<void> {
     const output = `${this.#owner}/${name ?? sink.name}`
+    if (this.#outputs.has(output)) return Promise.reject(namedTwice(output))
+    this.#outputs.add(output)
     return this.#track('writeTo', () => this.#host.writeTo(node, sink, output, this.#job))
+  }
+
+  /** The whole of an action, which may be several jobs: it belongs to the batch, awaited by the user or not. */
+  track<R>(action: Promise<R>): Promise<R> {
+    if (!this.#ended) this.#watch(action)
+    return action
   }
 
   /** Resolves when no action runs any more; rejects when one failed, awaited by the user or not. */
   async end(): Promise<void> {
-    while (this.#actions.size > 0) await Promise.allSettled(this.#actions)
+    while (this.#actions.size > 0) {
+      await Promise.allSettled(this.#actions)
+      // One that follows on another, without being awaited either, begins now.
+      await this.#host.clock.yield()
+    }
     this.#ended = true
     this.#host.release([...this.#own])
     if (this.#failure !== undefined) throw this.#failure.error
@@ -83,14 +99,18 @@ export class BatchScope implements RddScope {
 
   #track<R>(operator: string, start: () => Promise<R>): Promise<R> {
     if (this.#ended) return Promise.reject(this.#late(operator))
-    const action = start()
+    return this.#watch(start())
+  }
+
+  #watch<R>(action: Promise<R>): Promise<R> {
     const settled = action.then(
       () => {
         this.#actions.delete(settled)
       },
       (error: unknown) => {
         this.#actions.delete(settled)
-        this.#failure ??= { error }
+        // That there is no record is an answer, which the caller may well expect; not a failure.
+        if (!isSluiceError(error, 'EMPTY_COLLECTION')) this.#failure ??= { error }
       },
     )
     this.#actions.add(settled)
@@ -104,4 +124,13 @@ export class BatchScope implements RddScope {
       message: `batch ${String(this.#job.batchTime)} has ended; run actions on its RDDs inside the function, or keep their results`,
     })
   }
+}
+
+// Both writes would have one identity, and the second would count as applied (E1).
+function namedTwice(output: string): SluiceError {
+  return new SluiceError({
+    code: 'NAME_REQUIRED',
+    component: output,
+    message: 'writeTo wrote to this output already in this batch; give each call its own name: writeTo(sink, { name })',
+  })
 }

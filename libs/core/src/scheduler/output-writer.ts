@@ -1,5 +1,5 @@
 /** Drives a sink for one batch of one output: partitions, time-outs, retries, commit. */
-import { isSluiceError, messageOf, requireArgument, SluiceError } from '../errors.js'
+import { isSluiceError, messageOf, SluiceError } from '../errors.js'
 import type { JobContext, JobRunner } from '../executor/job-runner.js'
 import type { RddNode } from '../rdd/lineage.js'
 import type { TaskInfo } from '../rdd/op.js'
@@ -39,7 +39,7 @@ export class OutputWriter {
     this.#sink = sink
     this.#runner = runner
     this.#clock = clock
-    this.#policy = policyOf(options, sink)
+    this.#policy = policyOf(options)
   }
 
   /** Resolves when all partitions are durable and committed. */
@@ -88,9 +88,12 @@ export class OutputWriter {
   }
 
   async #callSink(id: BatchPartitionId, chunks: Chunks, info: TaskInfo, batch: OutputBatch): Promise<void> {
-    await this.#timed('writePartition', batch.job.signal, (signal) =>
-      this.#sink.writePartition(id, rechunked(chunks, this.#policy.batchSize, signal), writeContext(info, signal)),
-    )
+    await this.#timed('writePartition', batch.job.signal, async (signal) => {
+      const context = writeContext(info, signal)
+      await this.#sink.writePartition(id, rechunked(chunks, this.#policy.batchSize, signal), context)
+      // A sink that marks a record and forgets to settle it must not have it dropped in silence.
+      await context.settleRejects()
+    })
   }
 
   async #commit(node: RddNode, batch: OutputBatch, attempt: number): Promise<void> {
@@ -107,6 +110,7 @@ export class OutputWriter {
     outer: AbortSignal | undefined,
     call: (signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
+    outer?.throwIfAborted()
     const { timeoutMs } = this.#policy
     const controller = new AbortController()
     const timer = new AbortController()
@@ -163,10 +167,13 @@ export class OutputWriter {
 // The engine's own errors say whether another try can help; anything else comes from a driver and may pass.
 function mayRetry(error: unknown, signal: AbortSignal | undefined): boolean {
   if (signal?.aborted === true) return false
-  return !isSluiceError(error) || error.retryable || error.code === 'TASK_FAILED'
+  return (
+    !isSluiceError(error) || error.retryable || error.code === 'TASK_FAILED' || error.code === 'USER_FUNCTION_FAILED'
+  )
 }
 
 function outputFailed(error: unknown, output: string): SluiceError {
+  if (isSluiceError(error, 'TASK_FAILED')) return outputFailed(error.cause, output)
   if (isSluiceError(error)) return error
   return new SluiceError({
     code: 'OUTPUT_FAILED',
@@ -176,8 +183,8 @@ function outputFailed(error: unknown, output: string): SluiceError {
   })
 }
 
-function policyOf(options: OutputOptions | undefined, sink: Sink<unknown>): Policy {
-  const policy = {
+function policyOf(options: OutputOptions | undefined): Policy {
+  return {
     batchSize: options?.batchSize ?? DEFAULT_BATCH_SIZE,
     maxInFlight: options?.maxInFlight ?? 1,
     timeoutMs: options?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
@@ -185,11 +192,6 @@ function policyOf(options: OutputOptions | undefined, sink: Sink<unknown>): Poli
     minDelayMs: options?.retry?.minDelay ?? DEFAULT_MIN_DELAY_MS,
     maxDelayMs: options?.retry?.maxDelay ?? DEFAULT_MAX_DELAY_MS,
   }
-  for (const name of ['batchSize', 'maxInFlight', 'timeoutMs'] as const) {
-    requireArgument(policy[name] >= 1, sink.name, `${name} must be at least 1, not ${String(policy[name])}`)
-  }
-  requireArgument(policy.retries >= 0, sink.name, `retries must be at least 0, not ${String(policy.retries)}`)
-  return policy
 }
 
 async function* rechunked(chunks: Chunks, size: number, signal: AbortSignal): AsyncGenerator<readonly unknown[]> {

@@ -16,8 +16,10 @@ import { Ticker } from './ticker.js'
 export interface SchedulerOptions {
   /** Planned batches that may wait; further ticks wait for room. */
   readonly maxPendingBatches: number
-  readonly stopTimeoutMs: number
 }
+
+/** Milliseconds that a stop at once waits for work that does not heed its signal; Spark waits as long. */
+const LEFT_BEHIND_MS = 2_000
 
 export interface SchedulerParts {
   readonly graph: StreamGraph
@@ -34,7 +36,8 @@ export interface SchedulerParts {
 export class Scheduler {
   readonly #parts: SchedulerParts
   readonly #options: SchedulerOptions
-  readonly #ticker: Ticker
+  #ticker: Ticker
+  readonly #started: InputStream[] = []
   /** Ends planning; batches go on. */
   readonly #stopTicks = new AbortController()
   /** Ends everything. */
@@ -42,6 +45,8 @@ export class Scheduler {
   readonly #queue: PlannedBatch[] = []
   #ticking: Promise<void> | undefined
   #running: Promise<void> | undefined
+  #inputsEnded: Promise<void> | undefined
+  #endedAtOnce: Promise<void> | undefined
   #room: (() => void) | undefined
   #failed = false
 
@@ -60,12 +65,19 @@ export class Scheduler {
     return this.#stopNow.signal
   }
 
-  /** Starts the inputs, then the ticks. */
+  /** Starts the inputs, then the ticks. Rejects when it is stopped meanwhile. */
   async start(): Promise<void> {
-    const { inputs, clock, logger } = this.#parts
+    const { inputs, graph, clock, logger } = this.#parts
+    const { signal } = this.#stopNow
     for (const input of inputs) {
-      await input.start({ streamId: input.streamId, clock, logger, signal: this.#stopNow.signal })
+      signal.throwIfAborted()
+      this.#started.push(input)
+      await input.start({ streamId: input.streamId, clock, logger, signal })
     }
+    signal.throwIfAborted()
+    // The time that it took to start is no reason for overdue batches.
+    this.#ticker = new Ticker(clock, graph.batchInterval)
+    graph.start(this.#ticker.zeroTime)
     this.#ticking = this.#tick()
   }
 
@@ -77,14 +89,24 @@ export class Scheduler {
     await this.#running
   }
 
-  /** Ends everything; the running batch is left uncommitted. */
-  async stopAtOnce(reason: Error): Promise<void> {
+  /** Ends everything; the running batch is left uncommitted. What does not end by itself is left behind. */
+  stopAtOnce(reason: Error): Promise<void> {
     this.#stopNow.abort(reason)
     this.#queue.length = 0
-    this.#room?.()
-    await this.#endTicks()
-    await this.#stopInputs()
-    await this.#running
+    return (this.#endedAtOnce ??= this.#endAtOnce())
+  }
+
+  async #endAtOnce(): Promise<void> {
+    const { clock, logger } = this.#parts
+    const timer = new AbortController()
+    const late = clock.sleep(LEFT_BEHIND_MS, timer.signal).then(
+      () => true,
+      () => false,
+    )
+    const all = Promise.all([this.#endTicks(), this.#stopInputs(), this.#running])
+    const leftBehind = await Promise.race([all.then(() => false), late])
+    timer.abort()
+    if (leftBehind) logger.warn('[scheduler] left behind what does not end: a function of the batch, or an input')
   }
 
   async #endTicks(): Promise<void> {
@@ -95,14 +117,20 @@ export class Scheduler {
     await this.#ticking
   }
 
-  async #stopInputs(): Promise<void> {
-    for (const input of this.#parts.inputs) {
+  /** Each input that was started is stopped once, whoever stops. */
+  #stopInputs(): Promise<void> {
+    return (this.#inputsEnded ??= this.#endInputs())
+  }
+
+  async #endInputs(): Promise<void> {
+    const stop = async (input: InputStream): Promise<void> => {
       try {
         await input.stop()
       } catch (error) {
         this.#parts.logger.warn(`[${input.name}] stop failed: ${messageOf(error)}`)
       }
     }
+    await Promise.all(this.#started.map(stop))
   }
 
   async #tick(): Promise<void> {
@@ -118,7 +146,8 @@ export class Scheduler {
   }
 
   async #waitForRoom(signal: AbortSignal): Promise<void> {
-    while (this.#queue.length >= this.#options.maxPendingBatches && !signal.aborted && !this.#failed) {
+    // The first of the queue is the one that runs.
+    while (this.#queue.length > this.#options.maxPendingBatches && !signal.aborted && !this.#failed) {
       await new Promise<void>((resolve) => {
         this.#room = resolve
       })
@@ -151,7 +180,8 @@ export class Scheduler {
     }
     const plan = { time, inputs: planned }
     await log.plan(plan)
-    const batch: PlannedBatch = { plan, info: submitted(time, infos, clock.now()) }
+    if (this.#failed || this.#stopNow.signal.aborted) return
+    const batch: PlannedBatch = { plan, info: submitted(time, infos, clock.now()), plannedAt: clock.monotonic() }
     bus.post('onBatchSubmitted', batch.info)
     this.#queue.push(batch)
     this.#running ??= this.#drain()

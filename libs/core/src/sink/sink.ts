@@ -2,6 +2,7 @@
  * The sink contract: what an output connector implements. Policy (retries, time-outs, dead letters) is written once, in
  * core; a sink is only the calls of its system.
  */
+import { requireArgument } from '../errors.js'
 import type { Duration } from '../time/duration.js'
 import type { Clock } from '../time/clock.js'
 import type { Logger } from '../observe/logger.js'
@@ -106,6 +107,18 @@ export interface RetryOptions {
   readonly retries?: number | undefined
   readonly minDelay?: Duration | undefined
   readonly maxDelay?: Duration | undefined
+}
+
+/** Throws `ARGUMENT_INVALID` for options that no sink can be driven by. */
+export function requireOutputOptions(options: OutputOptions | undefined, component: string): void {
+  const { batchSize = 1, maxInFlight = 1, timeoutMs = 1, retry = {} } = options ?? {}
+  for (const [name, value] of Object.entries({ batchSize, maxInFlight, timeoutMs })) {
+    requireArgument(value >= 1, component, `${name} must be at least 1, not ${String(value)}`)
+  }
+  const { retries = 0, minDelay = 0, maxDelay = 0 } = retry
+  for (const [name, value] of Object.entries({ retries, minDelay, maxDelay })) {
+    requireArgument(value >= 0, component, `retry.${name} must be at least 0, not ${String(value)}`)
+  }
 }
 
 /** All records of a partition in one array, for sinks that need the whole of it. */

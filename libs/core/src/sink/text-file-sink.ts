@@ -1,35 +1,16 @@
-/**
- * Text files, one per partition: temporary name, sync, then the final name if and only if it is free. A part is there whole
- * or not at all, and a batch that is run again changes nothing (E1, E9, E23).
- */
-import { isSluiceError, SluiceError } from '../errors.js'
+/** Text files: a line per record. */
 import { formatRecord } from '../observe/format.js'
-import type { FileSystem } from '../storage/file-system.js'
-import { nodeFileSystem } from '../storage/node-file-system.js'
-import { basenameOf, dirnameOf, joinPath } from '../storage/paths.js'
-import type { BatchId, BatchPartitionId, Sink } from './sink.js'
+import { batchFoldersSink, oneFolderSink, type FolderSinkOptions, type PartFormat } from './folder-sink.js'
+import type { Sink } from './sink.js'
 
-export interface TextFileSinkOptions<T> {
-  /** Start of the folder's path: batch T goes to `PREFIX-T` or `PREFIX-T.SUFFIX`, T in ms since the epoch. */
-  readonly prefix: string
-  readonly suffix?: string | undefined
+export interface TextFileSinkOptions<T> extends FolderSinkOptions {
   /** A record's line, without its end. Default: strings as they are, pairs as `(k,v)`, else JSON. */
   readonly format?: ((record: T) => string) | undefined
-  /** Leaves out batches without records. Default: true. */
-  readonly skipEmpty?: boolean | undefined
-  /** Default: the local disk. It must support append and link. */
-  readonly fileSystem?: FileSystem | undefined
 }
-
-const COMPONENT = 'text-file-sink'
-const IDENTITY = '_identity'
-const SUCCESS = '_SUCCESS'
 
 /** A sink that writes one folder per batch with `part-00000`, `part-00001`, … and, when all are there, `_SUCCESS`. */
 export function textFileSink<T>(options: TextFileSinkOptions<T>): Sink<T> {
-  const { prefix, suffix } = options
-  const target = suffix === undefined || suffix === '' ? prefix : `${prefix}.${suffix}`
-  return folderSink(target, dirnameOf(prefix), (id) => batchFolder(prefix, id.batchTime, suffix), options)
+  return batchFoldersSink(lines(options.format ?? formatRecord), options)
 }
 
 /** Like {@link textFileSink}, for one batch only: `folder` is where its parts go. */
@@ -37,140 +18,16 @@ export function textFolderSink<T>(
   folder: string,
   options: Pick<TextFileSinkOptions<T>, 'fileSystem' | 'format' | 'skipEmpty'>,
 ): Sink<T> {
-  return folderSink(folder, dirnameOf(folder), () => folder, options)
+  return oneFolderSink(lines(options.format ?? formatRecord), folder, options)
 }
 
-function folderSink<T>(
-  target: string,
-  parent: string,
-  folderOf: (id: BatchId) => string,
-  options: Pick<TextFileSinkOptions<T>, 'fileSystem' | 'format' | 'skipEmpty'>,
-): Sink<T> {
-  const fileSystem = options.fileSystem ?? nodeFileSystem()
-  const format = options.format ?? formatRecord
-  const skipEmpty = options.skipEmpty !== false
+function lines<T>(format: (record: T) => string): PartFormat<T> {
   return {
-    '~sluice': 'sink/1',
-    name: COMPONENT,
-    target,
-    guarantee: {
-      level: 'effectively-once',
-      condition:
-        'each part appears whole, once, under a name made of its batch and partition; readers wait for _SUCCESS',
-    },
-    async open() {
-      requireSupport(fileSystem)
-      await fileSystem.makeDirectory(parent)
-    },
-    async writePartition(id, chunks, { signal }) {
-      await writePart(fileSystem, folderOf(id), id, linesOf(chunks, format), skipEmpty, signal)
-    },
-    async commitBatch(id) {
-      await markSuccess(fileSystem, folderOf(id), id, skipEmpty)
+    name: 'text-file-sink',
+    encode(chunk) {
+      let text = ''
+      for (const record of chunk) text += `${format(record)}\n`
+      return [Buffer.from(text)]
     },
   }
-}
-
-/** Spark's name of a batch's folder: `prefix-TIME.suffix`, without what is empty. */
-function batchFolder(prefix: string, batchTime: number, suffix?: string): string {
-  const start = prefix === '' ? String(batchTime) : `${prefix}-${String(batchTime)}`
-  return suffix === undefined || suffix === '' ? start : `${start}.${suffix}`
-}
-
-function requireSupport(fileSystem: FileSystem): void {
-  if (fileSystem.supports.append && fileSystem.supports.link) return
-  throw new SluiceError({
-    code: 'FILE_SYSTEM_UNSUPPORTED',
-    component: COMPONENT,
-    message: `${fileSystem.name} cannot append or link; use the sink of its own package`,
-  })
-}
-
-async function* linesOf<T>(chunks: AsyncIterable<readonly T[]>, format: (record: T) => string): AsyncGenerator<string> {
-  for await (const chunk of chunks) {
-    let text = ''
-    for (const record of chunk) text += `${format(record)}\n`
-    if (text !== '') yield text
-  }
-}
-
-/** Writes one part. Nothing at all for an empty one that is to be left out. */
-async function writePart(
-  fileSystem: FileSystem,
-  folder: string,
-  id: BatchPartitionId,
-  texts: AsyncIterable<string>,
-  skipEmpty: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const iterator = texts[Symbol.asyncIterator]()
-  const first = await iterator.next()
-  if (first.done === true && skipEmpty) return
-  await claimFolder(fileSystem, folder, id)
-  const part = joinPath(folder, `part-${String(id.partition).padStart(5, '0')}`)
-  // Hidden from readers of the folder; never one that another attempt may still write to.
-  const temporary = joinPath(folder, `_temporary-${String(id.partition)}-${String(id.epoch)}-${String(id.attempt)}`)
-  await fileSystem.remove(temporary)
-  const file = await fileSystem.openAppend(temporary)
-  try {
-    for (let next = first; next.done !== true; next = await iterator.next()) {
-      signal.throwIfAborted()
-      await file.append(Buffer.from(next.value))
-    }
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await giveName(fileSystem, temporary, part)
-  await fileSystem.syncDirectory(folder)
-}
-
-async function giveName(fileSystem: FileSystem, temporary: string, part: string): Promise<void> {
-  try {
-    await fileSystem.link(temporary, part)
-  } catch (error) {
-    // The folder's identity says that it is this batch's part: written by an attempt before, or by a late one.
-    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
-  } finally {
-    await fileSystem.remove(temporary)
-  }
-}
-
-/** Makes the batch's folder and puts its identity there before any part; another identity is an error, never success. */
-async function claimFolder(fileSystem: FileSystem, folder: string, id: BatchId): Promise<void> {
-  const { app, output, batchTime, partitions, planDigest } = id
-  const own = JSON.stringify({ app, output, batchTime, partitions, planDigest })
-  const path = joinPath(folder, IDENTITY)
-  await fileSystem.makeDirectory(folder)
-  try {
-    await fileSystem.create(path, Buffer.from(`${own}\n`))
-    await fileSystem.syncDirectory(folder)
-    await fileSystem.syncDirectory(dirnameOf(folder))
-  } catch (error) {
-    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
-    const found = Buffer.from(await fileSystem.read(path))
-      .toString('utf8')
-      .trim()
-    if (found !== own) throw identityConflict(folder, found)
-  }
-}
-
-function identityConflict(folder: string, found: string): SluiceError {
-  return new SluiceError({
-    code: 'IDENTITY_CONFLICT',
-    component: COMPONENT,
-    message: `${basenameOf(folder)} belongs to another run or batch (${found}); write to a new place, or remove the folder`,
-  })
-}
-
-async function markSuccess(fileSystem: FileSystem, folder: string, id: BatchId, skipEmpty: boolean): Promise<void> {
-  // A batch without partitions has written nothing that could have made the folder.
-  if (!skipEmpty) await claimFolder(fileSystem, folder, id)
-  else if ((await fileSystem.stat(folder)) === undefined) return
-  try {
-    await fileSystem.create(joinPath(folder, SUCCESS), new Uint8Array())
-  } catch (error) {
-    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
-  }
-  await fileSystem.syncDirectory(folder)
 }

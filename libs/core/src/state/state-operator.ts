@@ -6,34 +6,51 @@ import { SluiceError } from '../errors.js'
 import { deepCopy } from '../rdd/copy.js'
 import { KeyedMap, type Box } from '../rdd/keys.js'
 import type { BatchTime } from '../time/duration.js'
+import { AgeList, type Aged } from './age-list.js'
 import { freezeDeep } from './freeze.js'
 
 /** State and pending change of one key. */
-export interface Cell {
+export interface Cell extends Aged<CellBox> {
   /** Committed value; undefined for a key that the running batch brought. */
   value: unknown
-  /** Whether `value` must be copied before it is handed out. */
-  copies: boolean
-  /** Values of the running batch. */
-  arrived: readonly unknown[]
   /** New value of the running batch; undefined: removed. Only meaningful with `touched`. */
   next: unknown
-  nextCopies: boolean
+  /** Values that arrived in the running batch, where the operator groups them. */
+  arrived: readonly unknown[] | undefined
+  /** Batch time of the last committed write. */
+  writtenAt: BatchTime
   touched: boolean
+  /** Whether `value`, and `next`, cannot be frozen and are copied before they are handed out. */
+  valueCopies: boolean
+  nextCopies: boolean
 }
 
 export type CellBox = Box<Cell>
 
-export class StatePartition {
-  readonly #operator: string
-  #cells: KeyedMap<Cell>
-  #touched: CellBox[] = []
+const newCell = (): Cell => ({
+  value: undefined,
+  next: undefined,
+  arrived: undefined,
+  writtenAt: -Infinity,
+  touched: false,
+  valueCopies: false,
+  nextCopies: false,
+  older: undefined,
+  newer: undefined,
+})
 
-  constructor(operator: string) {
-    this.#operator = operator
+export class StatePartition {
+  readonly #cells: KeyedMap<Cell>
+  #touched: CellBox[] = []
+  /** The order of last writes, where idle times are watched. */
+  readonly #ages: AgeList<CellBox> | undefined
+
+  constructor(operator: string, watchesIdle: boolean) {
     this.#cells = new KeyedMap(operator)
+    this.#ages = watchesIdle ? new AgeList<CellBox>() : undefined
   }
 
+  /** Number of keys, those that the running batch brought included. */
   get size(): number {
     return this.#cells.size
   }
@@ -43,69 +60,95 @@ export class StatePartition {
     return this.#cells.boxes()
   }
 
+  /** The box of a key; made where there is none, and dropped again at the end of the batch if nothing is written to it. */
   box(key: unknown): CellBox {
-    return this.#cells.findOrInsert(key, () => ({
-      value: undefined,
-      copies: false,
-      arrived: [],
-      next: undefined,
-      nextCopies: false,
-      touched: false,
-    }))
+    const found = this.#cells.find(key)
+    if (found !== undefined) return found
+    const box = this.#cells.insert(key, newCell())
+    this.touch(box)
+    return box
   }
 
-  /** The committed value, safe to hand out. */
+  /** What the running batch sees, safe to hand out: its own write, else the committed value. */
   read({ v }: CellBox): unknown {
-    return v.copies ? deepCopy(v.value) : v.value
+    if (v.touched) return v.nextCopies ? deepCopy(v.next) : v.next
+    return v.valueCopies ? deepCopy(v.value) : v.value
   }
 
-  /**
-   * Sets what the key's state will be when the batch is committed, and gives it back as outputs may have it: frozen, or a
-   * copy, so that no output can change what will be committed.
-   */
-  write(box: CellBox, next: unknown): unknown {
+  /** What was committed with the batch before, safe to hand out. */
+  readCommitted({ v }: CellBox): unknown {
+    return v.valueCopies ? deepCopy(v.value) : v.value
+  }
+
+  /** Sets what the key's state will be when the batch is committed; undefined removes it. */
+  write(box: CellBox, next: unknown): void {
+    if (!box.v.touched) this.touch(box)
+    box.v.next = next
+    box.v.nextCopies = !freezeDeep(next)
+  }
+
+  /** Marks a box as changed by this batch, to what it was. */
+  touch(box: CellBox): void {
     const { v } = box
-    if (!v.touched) this.#touched.push(box)
     v.touched = true
-    v.next = next
-    v.nextCopies = !freezeDeep(next)
-    return v.nextCopies ? deepCopy(next) : next
+    v.next = v.value
+    v.nextCopies = v.valueCopies
+    this.#touched.push(box)
   }
 
-  commit(): void {
-    let removed = 0
-    for (const { v } of this.#touched) {
-      v.value = v.next
-      v.copies = v.nextCopies
-      v.next = undefined
-      v.touched = false
-      v.arrived = []
-      if (v.value === undefined) removed++
+  /** Sets a committed value, before the first batch. */
+  initialize(key: unknown, value: unknown, time: BatchTime): void {
+    this.write(this.box(key), value)
+    this.commit(time)
+  }
+
+  /** Keys last written before `time`, and not by the running batch: those whose idle time is over. */
+  idleSince(time: BatchTime): CellBox[] {
+    const idle: CellBox[] = []
+    for (const box of this.#ages?.boxes() ?? []) {
+      if (box.v.writtenAt >= time) break
+      if (!box.v.touched) idle.push(box)
     }
+    return idle
+  }
+
+  commit(time: BatchTime): void {
+    const touched = this.#touched
     this.#touched = []
-    if (removed > 0) this.#drop()
+    for (const box of touched) {
+      const { v } = box
+      v.value = v.next
+      v.valueCopies = v.nextCopies
+      v.writtenAt = time
+      endBatch(v)
+      if (v.value === undefined) this.#cells.delete(box)
+      if (this.#ages === undefined) continue
+      if (v.value === undefined) this.#ages.remove(box)
+      else this.#ages.renew(box)
+    }
   }
 
   rollback(): void {
-    let added = 0
-    for (const { v } of this.#touched) {
-      v.next = undefined
-      v.touched = false
-    }
-    for (const { v } of this.#cells.boxes()) {
-      v.arrived = []
-      if (v.value === undefined) added++
-    }
+    const touched = this.#touched
     this.#touched = []
-    if (added > 0) this.#drop()
+    for (const box of touched) {
+      endBatch(box.v)
+      if (box.v.value === undefined) this.#cells.delete(box)
+    }
   }
+}
 
-  /** Drops keys without a value. */
-  #drop(): void {
-    const kept = new KeyedMap<Cell>(this.#operator)
-    for (const box of this.#cells.boxes()) if (box.v.value !== undefined) kept.insert(box.k, box.v)
-    this.#cells = kept
-  }
+function endBatch(cell: Cell): void {
+  cell.next = undefined
+  cell.nextCopies = false
+  cell.touched = false
+  cell.arrived = undefined
+}
+
+export interface StateOperatorOptions {
+  readonly partitions: number
+  /** Whether keys are asked for by how long they have been idle. Default: false. */
+  readonly watchesIdle?: boolean | undefined
 }
 
 export class StateOperator {
@@ -113,10 +156,21 @@ export class StateOperator {
   readonly partitions: readonly StatePartition[]
   readonly #evaluations = new Map<number, Promise<readonly unknown[]>>()
   #batch: BatchTime | undefined
+  #committed: BatchTime = -Infinity
 
-  constructor(id: string, partitions: number) {
+  constructor(id: string, { partitions, watchesIdle = false }: StateOperatorOptions) {
     this.id = id
-    this.partitions = Array.from({ length: partitions }, () => new StatePartition(id))
+    this.partitions = Array.from({ length: partitions }, () => new StatePartition(id, watchesIdle))
+  }
+
+  /** Keys in all partitions. */
+  get size(): number {
+    return this.partitions.reduce((sum, partition) => sum + partition.size, 0)
+  }
+
+  /** Whether every partition has been evaluated for this batch. */
+  isEvaluated(time: BatchTime): boolean {
+    return time <= this.#committed || (this.#batch === time && this.#evaluations.size === this.partitions.length)
   }
 
   /**
@@ -128,7 +182,7 @@ export class StateOperator {
     partition: number,
     evaluate: (state: StatePartition) => Promise<readonly unknown[]>,
   ): Promise<readonly unknown[]> {
-    if (this.#batch !== undefined && this.#batch !== time) throw this.#outOfOrder(time)
+    this.requireCurrent(time)
     this.#batch = time
     let evaluation = this.#evaluations.get(partition)
     if (evaluation === undefined) {
@@ -143,22 +197,25 @@ export class StateOperator {
     return evaluation
   }
 
-  #outOfOrder(time: BatchTime): SluiceError {
-    return new SluiceError({
-      code: 'STATE_INVALID',
+  /** State can be read for the running batch only: an older one would see newer state (E4). */
+  requireCurrent(time: BatchTime): void {
+    if (time > this.#committed && (this.#batch === undefined || this.#batch === time)) return
+    throw new SluiceError({
+      code: 'RDD_DROPPED',
       component: this.id,
-      message: `batch ${String(time)} was evaluated while batch ${String(this.#batch)} is not committed`,
+      message: `the state as of batch ${String(time)} is not kept; keep it with remember() or a window over this stream`,
     })
   }
 
-  commit(): void {
+  commit(time: BatchTime): void {
+    for (const partition of this.partitions) partition.commit(time)
+    this.#committed = time
     this.#end()
-    for (const partition of this.partitions) partition.commit()
   }
 
   rollback(): void {
-    this.#end()
     for (const partition of this.partitions) partition.rollback()
+    this.#end()
   }
 
   #end(): void {

@@ -1,9 +1,7 @@
 /** updateStateByKey: every key that has state or values is passed to the function, in every batch. */
-import { isSluiceError } from '../errors.js'
 import { refusePromise } from '../rdd/out.js'
 import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
-import { userFunctionFailed } from '../rdd/run.js'
-import { explainFrozen } from './freeze.js'
+import { explainUserError } from './explain.js'
 import type { CellBox, StatePartition } from './state-operator.js'
 
 export type UpdateFunction = (values: readonly unknown[], state: unknown) => unknown
@@ -21,13 +19,16 @@ export async function updateState(
   for await (const chunk of groups) {
     for (const group of chunk) {
       const [key, values] = group as readonly [unknown, readonly unknown[]]
-      state.box(key).v.arrived = values
+      const box = state.box(key)
+      if (!box.v.touched) state.touch(box)
+      box.v.arrived = values
     }
   }
   const out: unknown[] = []
   let since = 0
   for (const box of state.boxes()) {
-    updateKey(state, box, update, operator, env, out)
+    const next = updateKey(state, box, update, operator, env)
+    if (next !== undefined) out.push([box.k, next])
     if (++since < env.pacer.slice) continue
     if (env.pacer.ran(since)) await env.pacer.yield()
     since = 0
@@ -35,22 +36,19 @@ export async function updateState(
   return out
 }
 
+/** The new state as outputs may have it: frozen, or a copy, so that none can change what will be committed. */
 function updateKey(
   state: StatePartition,
   box: CellBox,
   update: UpdateFunction,
   operator: string,
   env: TaskEnv,
-  out: unknown[],
-): void {
-  const { arrived } = box.v
-  let next: unknown
+): unknown {
+  const arrived = box.v.arrived ?? noValues
   try {
-    next = refusePromise(update(arrived.length === 0 ? noValues : arrived, state.read(box)), operator)
+    state.write(box, refusePromise(update(arrived, state.readCommitted(box)), operator))
   } catch (error) {
-    const explained = explainFrozen(error, operator)
-    throw isSluiceError(explained) ? explained : userFunctionFailed(error, operator, env.info, [box.k, arrived])
+    throw explainUserError(error, operator, env, [box.k, arrived])
   }
-  const given = state.write(box, next)
-  if (given !== undefined) out.push([box.k, given])
+  return state.read(box)
 }

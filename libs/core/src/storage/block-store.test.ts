@@ -222,6 +222,7 @@ test('a block of level disk that could not be written is in memory, and goes whe
   expect(store.stats()).toMatchObject({ memoryBytes: BLOCK_BYTES, blocks: 1 })
   disk.failing = false
   await store.put('b', numbers(1), 'memory')
+  expect(store.get('a')).toBeInstanceOf(Promise)
   deepStrictEqual(await store.get('a'), numbers(0))
   expect(store.stats()).toMatchObject({ memoryBytes: BLOCK_BYTES, spilled: 1 })
 })
@@ -243,9 +244,21 @@ test('a block that cannot be encoded stays in memory and others go; when nothing
   expect(store.stats().memoryBytes).toBeLessThanOrEqual(2 * BLOCK_BYTES)
 })
 
+test('a put that finds nothing that could go fails, and the next one after a removal does not', async () => {
+  const store = storeOf(0)
+  const functions = [() => 1]
+  await expect(store.put('odd', functions, 'memory')).rejects.toMatchObject({ code: 'UNSERIALIZABLE' })
+  const again = store.put('again', numbers(0), 'memory', { recomputable: true })
+  await expect(again).rejects.toMatchObject({ code: 'UNSERIALIZABLE' })
+  await store.remove('odd')
+  await store.put('b', numbers(1), 'memory')
+  expect(store.stats()).toMatchObject({ memoryBytes: 0, blocks: 1, spilled: 1 })
+})
+
 test('many puts at once all wait for room, and everything is there', async () => {
   const store = storeOf(2)
-  await Promise.all(Array.from({ length: 30 }, (_, i) => store.put(String(i), numbers(i), 'memory-and-disk')))
+  const puts = Array.from({ length: 30 }, (_, i) => store.put(String(i), numbers(i), 'memory-and-disk'))
+  for (const put of puts) await put
   expect(store.stats()).toMatchObject({ memoryBytes: 2 * BLOCK_BYTES, blocks: 30, spilled: 28 })
   for (let i = 0; i < 30; i++) deepStrictEqual(await store.get(String(i)), numbers(i))
 })

@@ -2,6 +2,7 @@
 import { isSluiceError, requireArgument, SluiceError } from '../errors.js'
 import type { StorageLevel } from './storage-level.js'
 import type { FileSystem } from './file-system.js'
+import { decodeChunks } from './chunks.js'
 import { DEFAULT_CHUNK_RECORDS, readFrameFile, writeFrameFile } from './frames.js'
 import { estimateBytes } from './size-estimate.js'
 import { removed, Spill, type SpillHandle, type SpillHost, type SpillWriter } from './spill.js'
@@ -25,6 +26,14 @@ export interface BlockStoreOptions {
 export interface PutOptions {
   /** Whether the block can be made again: then one of level `memory` is dropped when memory is short. Default: false. */
   readonly recomputable?: boolean | undefined
+  /** Whether the records are encoded chunks of the block's own (see chunks.ts): `get` then gives what is in them. */
+  readonly packed?: boolean | undefined
+}
+
+/** A block as it is kept: with `packed`, its encoded chunks in place of records. */
+export interface StoredBlock {
+  readonly packed: boolean
+  readonly records: readonly unknown[] | Promise<readonly unknown[]>
 }
 
 export interface BlockStoreStats {
@@ -42,6 +51,7 @@ interface Block {
   readonly id: string
   readonly level: StorageLevel
   readonly droppable: boolean
+  readonly packed: boolean
   readonly sizeBytes: number
   /** Undefined when it is on disk only. */
   records: readonly unknown[] | undefined
@@ -118,7 +128,7 @@ export class BlockStore {
     const old = this.#blocks.get(id)
     if (old !== undefined) void this.#discard(old)
     const droppable = level === 'memory' && options.recomputable === true
-    const block = newBlock(id, records, level, droppable)
+    const block = newBlock(id, records, level, { droppable, packed: options.packed === true })
     this.#blocks.set(id, block)
     this.#memoryBytes += block.sizeBytes
     if (level === 'disk') return this.#write(block)
@@ -132,12 +142,21 @@ export class BlockStore {
    * A read that has begun gives the records even if the block is removed meanwhile. Throws `STOPPED` after `close`.
    */
   get(id: string): readonly unknown[] | Promise<readonly unknown[]> | undefined {
+    const stored = this.getStored(id)
+    if (stored?.packed !== true) return stored?.records
+    const { records } = stored
+    return records instanceof Promise ? records.then(recordsOfPacked) : recordsOfPacked(records)
+  }
+
+  /** The block as {@link get} finds it, but not decoded: for those that send it on. */
+  getStored(id: string): StoredBlock | undefined {
     this.#requireOpen()
     const block = this.#blocks.get(id)
     if (block === undefined) return undefined
-    if (block.records === undefined) return (block.reading ??= this.#tracked(this.#read(block)))
+    const { packed } = block
+    if (block.records === undefined) return { packed, records: (block.reading ??= this.#tracked(this.#read(block))) }
     if (this.#evictable.delete(id)) this.#evictable.set(id, block)
-    return block.records
+    return { packed, records: block.records }
   }
 
   /** Whether `get` would find the block. */
@@ -344,10 +363,19 @@ export class BlockStore {
   }
 }
 
-function newBlock(id: string, records: readonly unknown[], level: StorageLevel, droppable: boolean): Block {
+function newBlock(
+  id: string,
+  records: readonly unknown[],
+  level: StorageLevel,
+  kind: { readonly droppable: boolean; readonly packed: boolean },
+): Block {
   const sizeBytes = estimateBytes(records)
   const nothing = { file: undefined, writing: undefined, reading: undefined, removed: false }
-  return { id, level, droppable, sizeBytes, records, ...nothing }
+  return { id, level, ...kind, sizeBytes, records, ...nothing }
+}
+
+function recordsOfPacked(chunks: readonly unknown[]): unknown[] {
+  return decodeChunks(chunks as readonly Uint8Array[])
 }
 
 function unencodable(id: string, cause: SluiceError): SluiceError {

@@ -143,3 +143,10 @@ function damaged(what: string, cause: unknown): SluiceError {
   const message = `${what}; something else has written there: give this process a spill folder of its own`
   return new SluiceError({ code: 'DATA_CORRUPT', component: 'block-store', message, cause })
 }
+
+/** The records of a whole frame file. Throws `DATA_CORRUPT`; `path` is for its message. */
+export function recordsOfFrames(bytes: Uint8Array, path: string): unknown[] {
+  const { payloads, consumed } = wholeFrames(bytes)
+  if (consumed !== bytes.byteLength) throw cutFrame(path, consumed)
+  return payloads.flatMap((payload) => decodedFrame(path, 0, payload))
+}

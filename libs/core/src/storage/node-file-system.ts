@@ -21,7 +21,7 @@ const LONGEST_READ_BYTES = 2 ** 30
  * a crash leaves the whole file or none, and at most that temporary file. The folder must be on a disk with hard links.
  */
 export function nodeFileSystem(): FileSystem {
-  return {
+  const disk: FileSystem = {
     '~sluice': 'file-system/1',
     name: 'local disk',
     supports: { append: true, rename: true, link: true },
@@ -37,6 +37,15 @@ export function nodeFileSystem(): FileSystem {
     removeTree: (path) => run('remove', path, () => ignoreMissing(rm(path, { recursive: true, force: true }))),
     syncDirectory: (path) => run('sync folder', path, () => syncFolder(path)),
   }
+  disks.add(disk)
+  return disk
+}
+
+const disks = new WeakSet<FileSystem>()
+
+/** Whether a file system is the disk of this machine, which every thread can open by itself. */
+export function isNodeFileSystem(fileSystem: FileSystem): boolean {
+  return disks.has(fileSystem)
 }
 
 function operation(doing: string, path: string): FileOperation {

@@ -1,0 +1,21 @@
+/** Every benchmark there is, in the order in which they run. A new one is added here. */
+import type { Benchmark } from '../benchmark.js'
+import { cogroup } from './cogroup.js'
+import { compile } from './compile.js'
+import { join } from './join.js'
+import { mix } from './mix.js'
+import { reduceByKey } from './reduce-by-key.js'
+import { shuffleBudget } from './shuffle-budget.js'
+import { sortBy } from './sort-by.js'
+import { wordCount } from './word-count.js'
+
+export const benchmarks: readonly Benchmark[] = [
+  mix,
+  wordCount,
+  reduceByKey,
+  join,
+  cogroup,
+  sortBy,
+  shuffleBudget,
+  compile,
+]

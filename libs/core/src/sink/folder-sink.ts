@@ -1,0 +1,205 @@
+/**
+ * Files of records, one per partition, in one folder per batch: temporary name, sync, then the final name if and only if it is
+ * free. A part is there whole or not at all, and a batch that is run again changes nothing (E1, E9, E23).
+ */
+import { isSluiceError, SluiceError } from '../errors.js'
+import type { FileSystem } from '../storage/file-system.js'
+import { nodeFileSystem } from '../storage/node-file-system.js'
+import { basenameOf, dirnameOf, joinPath } from '../storage/paths.js'
+import type { BatchId, BatchPartitionId, Sink } from './sink.js'
+
+const COMPONENT = 'folder-sink'
+const IDENTITY = '_identity'
+const SUCCESS = '_SUCCESS'
+
+export interface FolderSinkOptions {
+  /** Start of the folder's path: batch T goes to `PREFIX-T` or `PREFIX-T.SUFFIX`, T in ms since the epoch. */
+  readonly prefix: string
+  readonly suffix?: string | undefined
+  /** Leaves out parts without records, and batches without parts. Default: true. */
+  readonly skipEmpty?: boolean | undefined
+  /** Default: the local disk. It must support append and link. */
+  readonly fileSystem?: FileSystem | undefined
+}
+
+/** The form of a sink's parts. */
+export interface PartFormat<T> {
+  /** Name of the sink, for messages. */
+  readonly name: string
+  /** The bytes of a chunk, in pieces. */
+  encode(chunk: readonly T[]): Iterable<Uint8Array>
+}
+
+/** A sink that writes one folder per batch. */
+export function batchFoldersSink<T>(format: PartFormat<T>, options: FolderSinkOptions): Sink<T> {
+  const { prefix, suffix } = options
+  const target = suffix === undefined || suffix === '' ? prefix : `${prefix}.${suffix}`
+  return folderSink(format, target, dirnameOf(prefix), (id) => batchFolder(prefix, id.batchTime, suffix), options)
+}
+
+/** A sink for one batch only: `folder` is where its parts go. */
+export function oneFolderSink<T>(
+  format: PartFormat<T>,
+  folder: string,
+  options: Pick<FolderSinkOptions, 'fileSystem' | 'skipEmpty'>,
+): Sink<T> {
+  return folderSink(format, folder, dirnameOf(folder), () => folder, options)
+}
+
+function folderSink<T>(
+  format: PartFormat<T>,
+  target: string,
+  parent: string,
+  folderOf: (id: BatchId) => string,
+  options: Pick<FolderSinkOptions, 'fileSystem' | 'skipEmpty'>,
+): Sink<T> {
+  const fileSystem = options.fileSystem ?? nodeFileSystem()
+  const skipEmpty = options.skipEmpty !== false
+  return {
+    '~sluice': 'sink/1',
+    name: format.name,
+    target,
+    guarantee: {
+      level: 'effectively-once',
+      condition:
+        'each part appears whole, once, under a name made of its batch and partition; readers wait for _SUCCESS',
+    },
+    async open() {
+      requireSupport(fileSystem)
+      await fileSystem.makeDirectory(parent)
+    },
+    async writePartition(id, chunks, { signal }) {
+      await writePart(fileSystem, folderOf(id), id, piecesOf(chunks, format), skipEmpty, signal)
+    },
+    async commitBatch(id) {
+      await markSuccess(fileSystem, folderOf(id), id, skipEmpty)
+    },
+  }
+}
+
+/** Spark's name of a batch's folder: `prefix-TIME.suffix`, without what is empty. */
+function batchFolder(prefix: string, batchTime: number, suffix?: string): string {
+  const start = prefix === '' ? String(batchTime) : `${prefix}-${String(batchTime)}`
+  return suffix === undefined || suffix === '' ? start : `${start}.${suffix}`
+}
+
+function requireSupport(fileSystem: FileSystem): void {
+  if (fileSystem.supports.append && fileSystem.supports.link) return
+  throw new SluiceError({
+    code: 'FILE_SYSTEM_UNSUPPORTED',
+    component: COMPONENT,
+    message: `${fileSystem.name} cannot append or link; use the sink of its own package`,
+  })
+}
+
+async function* piecesOf<T>(chunks: AsyncIterable<readonly T[]>, format: PartFormat<T>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) for (const piece of format.encode(chunk)) if (piece.byteLength > 0) yield piece
+}
+
+/** Writes one part. Nothing at all for an empty one that is to be left out. */
+async function writePart(
+  fileSystem: FileSystem,
+  folder: string,
+  id: BatchPartitionId,
+  pieces: AsyncIterable<Uint8Array>,
+  skipEmpty: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const iterator = pieces[Symbol.asyncIterator]()
+  try {
+    const first = await iterator.next()
+    if (first.done === true && skipEmpty) return
+    await claimFolder(fileSystem, folder, id)
+    await writeAndName(fileSystem, folder, id, withFirst(first, iterator, signal))
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+async function* withFirst(
+  first: IteratorResult<Uint8Array, unknown>,
+  rest: AsyncIterator<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for (let next = first; next.done !== true; next = await rest.next()) {
+    signal.throwIfAborted()
+    yield next.value
+  }
+}
+
+async function writeAndName(
+  fileSystem: FileSystem,
+  folder: string,
+  id: BatchPartitionId,
+  pieces: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const part = joinPath(folder, `part-${String(id.partition).padStart(5, '0')}`)
+  // Hidden from readers of the folder; never one that another attempt may still write to.
+  const temporary = joinPath(folder, `_temporary-${String(id.partition)}-${String(id.epoch)}-${String(id.attempt)}`)
+  await fileSystem.remove(temporary)
+  try {
+    await writePieces(fileSystem, temporary, pieces)
+    await giveName(fileSystem, temporary, part)
+  } finally {
+    await fileSystem.remove(temporary)
+  }
+  await fileSystem.syncDirectory(folder)
+}
+
+async function giveName(fileSystem: FileSystem, temporary: string, part: string): Promise<void> {
+  try {
+    await fileSystem.link(temporary, part)
+  } catch (error) {
+    // The folder's identity says that it is this batch's part: written by an attempt before, or by a late one.
+    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
+  }
+}
+
+async function writePieces(fileSystem: FileSystem, path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  const file = await fileSystem.openAppend(path)
+  try {
+    for await (const piece of pieces) await file.append(piece)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Makes the batch's folder and puts its identity there before any part; another identity is an error, never success. */
+async function claimFolder(fileSystem: FileSystem, folder: string, id: BatchId): Promise<void> {
+  const { app, output, batchTime, partitions, planDigest } = id
+  const own = JSON.stringify({ app, output, batchTime, partitions, planDigest })
+  const path = joinPath(folder, IDENTITY)
+  await fileSystem.makeDirectory(folder)
+  try {
+    await fileSystem.create(path, Buffer.from(`${own}\n`))
+    await fileSystem.syncDirectory(folder)
+    await fileSystem.syncDirectory(dirnameOf(folder))
+  } catch (error) {
+    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
+    const found = Buffer.from(await fileSystem.read(path))
+      .toString('utf8')
+      .trim()
+    if (found !== own) throw identityConflict(folder, found)
+  }
+}
+
+function identityConflict(folder: string, found: string): SluiceError {
+  return new SluiceError({
+    code: 'IDENTITY_CONFLICT',
+    component: COMPONENT,
+    message: `${basenameOf(folder)} belongs to another run or batch (${found}); write to a new place, or remove the folder`,
+  })
+}
+
+async function markSuccess(fileSystem: FileSystem, folder: string, id: BatchId, skipEmpty: boolean): Promise<void> {
+  // A batch without partitions has written nothing that could have made the folder.
+  if (!skipEmpty) await claimFolder(fileSystem, folder, id)
+  else if ((await fileSystem.stat(folder)) === undefined) return
+  try {
+    await fileSystem.create(joinPath(folder, SUCCESS), new Uint8Array())
+  } catch (error) {
+    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
+  }
+  await fileSystem.syncDirectory(folder)
+}

@@ -1,0 +1,151 @@
+/** mapWithState: only keys with records, and those whose idle time is over, are passed to the function. */
+import { SluiceError } from '../errors.js'
+import { asPair, refusePromise } from '../rdd/out.js'
+import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
+import type { BatchTime } from '../time/duration.js'
+import { explainUserError } from './explain.js'
+import type { CellBox, StatePartition } from './state-operator.js'
+
+/** The state of the key at hand. It is good during the call only. */
+export interface State<S> {
+  exists(): boolean
+  /** Throws `STATE_INVALID` when there is none. */
+  get(): Readonly<S>
+  getOption(): Readonly<S> | undefined
+  /** Sets the state. Throws `STATE_INVALID` after `remove`, and while the key times out. */
+  update(state: S): void
+  /** Removes the key. Throws `STATE_INVALID` when it is removed already, or while it times out. */
+  remove(): void
+  /** True in the last call for a key whose idle time is over: it is removed afterwards. */
+  isTimingOut(): boolean
+}
+
+export type StateFunction = (key: unknown, value: unknown, state: State<unknown>) => unknown
+
+export interface StateSpec {
+  readonly f: StateFunction
+  readonly operator: string
+  /** Milliseconds; undefined: keys never time out. */
+  readonly timeoutMs: number | undefined
+}
+
+/** Runs the pairs of one batch through the function; gives what it returned, except undefined. */
+export async function mapWithState(
+  partition: StatePartition,
+  pairs: Chunks,
+  spec: StateSpec,
+  time: BatchTime,
+  env: TaskEnv,
+): Promise<readonly unknown[]> {
+  const run = new StateRun(partition, spec, env)
+  for await (const chunk of pairs) {
+    for (let from = 0; from < chunk.length;) {
+      const to = Math.min(chunk.length, from + env.pacer.slice)
+      for (let i = from; i < to; i++) run.record(chunk[i])
+      if (env.pacer.ran(to - from)) await env.pacer.yield()
+      from = to
+    }
+  }
+  if (spec.timeoutMs !== undefined) {
+    // A key with data in this very batch is not timed out: the batch has touched it.
+    for (const box of partition.idleSince(time - spec.timeoutMs)) run.timeOut(box)
+  }
+  return run.out
+}
+
+class StateRun implements State<unknown> {
+  readonly out: unknown[] = []
+  readonly #partition: StatePartition
+  readonly #spec: StateSpec
+  readonly #env: TaskEnv
+  #box: CellBox | undefined
+  #removed = false
+  #updated = false
+  #timingOut = false
+
+  constructor(partition: StatePartition, spec: StateSpec, env: TaskEnv) {
+    this.#partition = partition
+    this.#spec = spec
+    this.#env = env
+  }
+
+  record(record: unknown): void {
+    const [key, value] = asPair(record, this.#spec.operator)
+    const box = this.#partition.box(key)
+    this.#call(box, value, false)
+    // Reading refreshes the idle time only where one is set, as in Spark.
+    const refreshes = this.#spec.timeoutMs !== undefined && !this.#updated && !this.#removed
+    if (refreshes && !box.v.touched && box.v.value !== undefined) this.#partition.touch(box)
+  }
+
+  timeOut(box: CellBox): void {
+    this.#call(box, undefined, true)
+    this.#partition.write(box, undefined)
+  }
+
+  #call(box: CellBox, value: unknown, timingOut: boolean): void {
+    const { f, operator } = this.#spec
+    this.#box = box
+    this.#removed = false
+    this.#updated = false
+    this.#timingOut = timingOut
+    let result: unknown
+    try {
+      result = refusePromise(f(box.k, value, this), operator)
+    } catch (error) {
+      throw explainUserError(error, operator, this.#env, [box.k, value])
+    } finally {
+      this.#box = undefined
+    }
+    if (result !== undefined) this.out.push(result)
+  }
+
+  exists(): boolean {
+    return this.getOption() !== undefined
+  }
+
+  get(): Readonly<unknown> {
+    const state = this.getOption()
+    if (state === undefined) throw this.#invalid('the key has no state; ask exists() first, or use getOption()')
+    return state
+  }
+
+  getOption(): Readonly<unknown> | undefined {
+    return this.#partition.read(this.#current()) as Readonly<unknown> | undefined
+  }
+
+  update(state: unknown): void {
+    const box = this.#current()
+    if (this.#removed) throw this.#invalid('the state was removed in this call and cannot be updated')
+    if (this.#timingOut) throw this.#invalid('the key times out and cannot be updated')
+    if (state === undefined) throw this.#invalid('undefined cannot be a state; use remove()')
+    this.#updated = true
+    this.#partition.write(box, state)
+  }
+
+  remove(): void {
+    const box = this.#current()
+    if (this.#removed) throw this.#invalid('the state was removed in this call already')
+    if (this.#timingOut) throw this.#invalid('the key times out and is removed by itself')
+    this.#removed = true
+    this.#partition.write(box, undefined)
+  }
+
+  isTimingOut(): boolean {
+    return this.#timingOut
+  }
+
+  toString(): string {
+    const state = this.getOption()
+    return state === undefined ? '<state not set>' : String(state)
+  }
+
+  #current(): CellBox {
+    if (this.#box === undefined) throw this.#invalid('the state was used after its call; keep its value, not the State')
+    return this.#box
+  }
+
+  #invalid(message: string): SluiceError {
+    return new SluiceError({ code: 'STATE_INVALID', component: this.#spec.operator, message })
+  }
+}
