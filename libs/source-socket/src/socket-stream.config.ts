@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls'
 import type { ConnectionOptions } from 'node:tls'
 import { isIP } from 'node:net'
 import { SluiceError, seconds } from '@sluice/core'
-import type { Duration, StorageLevel } from '@sluice/core'
+import type { Duration, ReceiverStreamOptions } from '@sluice/core'
 import type { DecoderFactory } from './decoder.js'
 
 export const COMPONENT = 'source-socket'
@@ -51,13 +51,8 @@ export interface SocketReceiverOptions<out T> extends SocketOptions {
   readonly decode: DecoderFactory<T>
 }
 
-/** What the stream is told, beside the receiver's own options. */
-export interface InputStreamOptions {
-  /** Stable name of the stream, for messages and the checkpoint. Default: derived. */
-  readonly name?: string | undefined
-  /** Where received blocks live. Default: the context's. */
-  readonly storageLevel?: StorageLevel | undefined
-}
+/** What the stream is told, beside the receiver's own options. Its `restartDelay` is missing: `reconnect` takes its place. */
+export type InputStreamOptions = Omit<ReceiverStreamOptions, 'restartDelay'>
 
 export interface SocketStreamOptions<out T> extends SocketReceiverOptions<T>, InputStreamOptions {}
 

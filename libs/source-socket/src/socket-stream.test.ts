@@ -1,5 +1,5 @@
-import type { DStream, Receiver } from '@sluice/core'
-import { expect, test } from 'vitest'
+import type { DStream, Receiver, StreamingContext } from '@sluice/core'
+import { expect, expectTypeOf, test } from 'vitest'
 import { socketStream, socketTextStream } from './index.js'
 import type { ReceiverStreams } from './index.js'
 
@@ -12,17 +12,18 @@ function recordingContext(): { ssc: ReceiverStreams; calls: { receiver: Receiver
   return { ssc: { receiverStream }, calls }
 }
 
-test('a text stream is a receiver stream, and name and storage level are the stream’s', () => {
+test('a text stream is a receiver stream, and what concerns the stream is passed on', () => {
   const { ssc, calls } = recordingContext()
   const lines: DStream<string> = socketTextStream(ssc, {
     host: 'localhost',
     port: 9999,
     name: 'words',
     storageLevel: 'disk',
+    maxHeldBytes: 1_000,
   })
   expect(lines).toBeDefined()
   expect(calls[0]?.receiver).toMatchObject({ '~sluice': 'receiver/1', name: 'socket localhost:9999' })
-  expect(calls[0]?.options).toEqual({ name: 'words', storageLevel: 'disk' })
+  expect(calls[0]?.options).toEqual({ name: 'words', storageLevel: 'disk', maxHeldBytes: 1_000 })
 })
 
 test('the decoder decides the type of the records', () => {
@@ -37,4 +38,8 @@ test('wrong options are refused at the call', () => {
   expect(() => socketTextStream(ssc, { host: 'localhost', port: 70_000 })).toThrow(/\[source-socket\] port must be/)
   expect(() => socketTextStream(ssc, { host: 'localhost', port: 9999, maxLineBytes: -1 })).toThrow(/maxLineBytes/)
   expect(calls).toEqual([])
+})
+
+test('a StreamingContext is what it takes', () => {
+  expectTypeOf<StreamingContext>().toExtend<ReceiverStreams>()
 })
