@@ -1,5 +1,6 @@
 /** The contracts that connectors implement or use: types only. */
 export type { Executor, ExecutorServices } from './executor/executor.js'
+export type { Decoder, DecoderContext, DecoderFactory } from './input/decoder.js'
 export type { InputContext, InputPlan, InputSource } from './input/input.js'
 export type { Receiver, ReceiverContext, SourcePosition } from './input/receiver.js'
 export type { Logger } from './observe/logger.js'

@@ -86,14 +86,20 @@ export function isSluiceError(error: unknown, code?: ErrorCode): error is Sluice
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (error instanceof Error) return error.message
+  try {
+    return String(error)
+  } catch {
+    // An object without a text form, e.g. without prototype.
+    return Object.prototype.toString.call(error)
+  }
 }
 
 /** Any thrown value as an `Error`, itself where it is one. */
 export function toError(error: unknown): Error {
   return error instanceof Error
     ? error
-    : new Error(`a value that is no Error was thrown: ${String(error)}`, { cause: error })
+    : new Error(`a value that is no Error was thrown: ${messageOf(error)}`, { cause: error })
 }
 
 /** Throws `ARGUMENT_INVALID` unless `condition` holds. */

@@ -1,15 +1,39 @@
 /** @sluice/core: micro-batch stream processing, without connectors. */
 export { StreamingContext, type StreamingContextOptions, type StreamingState } from './context/streaming-context.js'
 export { SluiceContext, type SluiceContextOptions } from './context/sluice-context.js'
-export type { DStream } from './dstream/dstream.js'
+export type {
+  DStream,
+  MapWithStateDStream,
+  MapWithStateOptions,
+  ReduceWindowOptions,
+  TransformOptions,
+  WindowOptions,
+} from './dstream/dstream.js'
 export { isSluiceError, SluiceError, type ErrorCode, type SluiceErrorOptions } from './errors.js'
 export { localExecutor, type LocalExecutorOptions } from './executor/local-executor.js'
+export {
+  workerExecutor,
+  type WorkerExecutor,
+  type WorkerExecutorOptions,
+  type WorkerExecutorStats,
+} from './executor/worker-executor.js'
 export type { ReceiverStreamOptions } from './input/receiver-stream.js'
+export type { FileStreamOptions, PlannedFile } from './input/file-source.js'
+export type { FileReader } from './context/stream-inputs.js'
 export type { QueueOptions } from './input/queue-source.js'
+export {
+  chunk,
+  fromReadable,
+  type AnyReceiver,
+  type ReadableReceiverOptions,
+  type ReceiverFunction,
+  type RecordSource,
+} from './input/receiver-forms.js'
 export { consoleLogger, type LogLevel } from './observe/logger.js'
 export { formatRecord } from './observe/format.js'
 export type { BatchInfo, InputInfo, OutputInfo, ReceiverInfo, StreamingListener } from './observe/listener.js'
 export type { Accumulator } from './rdd/accumulator.js'
+export type { Broadcast } from './rdd/broadcast.js'
 export { task } from './rdd/functions.js'
 export type { Compare } from './rdd/order.js'
 export { hashPartitioner, rangePartitioner } from './rdd/partitioner.js'
@@ -27,8 +51,13 @@ export {
   type StorageLevel,
   type ValueOf,
 } from './rdd/types.js'
+export type { BackpressureOptions } from './scheduler/rate-controller.js'
+export type { PidOptions } from './scheduler/pid-estimator.js'
 export { collectChunks, type OutputOptions, type RetryOptions } from './sink/sink.js'
+export type { FolderSinkOptions } from './sink/folder-sink.js'
+export { objectFileSink } from './sink/object-file-sink.js'
 export { textFileSink, type TextFileSinkOptions } from './sink/text-file-sink.js'
+export type { State } from './state/map-with-state.js'
 export type { SchemeFileSystem } from './storage/paths.js'
 export { nodeFileSystem } from './storage/node-file-system.js'
 export {

@@ -123,7 +123,10 @@ export class Engine implements ScopeHost {
     partition: number,
     get: (id: string) => B | undefined,
   ): Generator<B> {
-    for (const output of this.#shuffles.get(shuffle) ?? []) {
+    const outputs = this.#shuffles.get(shuffle)
+    // Never an empty partition instead.
+    if (outputs === undefined) throw droppedBlock(`${shuffle}/${String(partition)}`)
+    for (const output of outputs) {
       for (const id of output.blocks[partition] ?? []) {
         const block = get(id)
         if (block === undefined) throw droppedBlock(id)
@@ -140,7 +143,8 @@ export class Engine implements ScopeHost {
       append: (records) => writer.append(records),
       read: () => readClosed(this.blocks, (handle ??= writer.close())),
       remove: async () => {
-        await (handle ??= writer.close())
+        // What could not be written is gone, too.
+        await (handle ??= writer.close()).catch(() => undefined)
         await this.blocks.remove(id)
       },
     }
@@ -160,7 +164,7 @@ export class Engine implements ScopeHost {
       if (node.level !== undefined) this.dropBlocks(node)
       if (node instanceof ShuffleNode) this.#dropShuffle(node.id)
       // A stream's own RDDs are among `nodes` when their time has come; those in between are known to nobody else.
-      for (const parent of node.parents) if (!parent.ofStream) stack.push(parent)
+      for (const parent of node.parents) if (!parent.isOwned) stack.push(parent)
     }
   }
 
@@ -300,7 +304,11 @@ function droppedBlock(id: string): SluiceError {
 }
 
 function closedWhileOpening(output: string): SluiceError {
-  return new SluiceError({ code: 'STOPPED', component: output, message: 'the context was stopped while the sink opened' })
+  return new SluiceError({
+    code: 'STOPPED',
+    component: output,
+    message: 'the context was stopped while the sink opened',
+  })
 }
 
 function folderExists(path: string): SluiceError {

@@ -56,6 +56,7 @@ const BYTES_PER_SPILL_RECORD = 512
 export class SluiceContext implements RddScope {
   readonly '~sluice' = 'context/1'
   readonly appName: string
+  readonly outlivesBatches = true
   /** Of the engine's inside; not for applications. */
   readonly engine: Engine
   readonly #parallelism: number | undefined

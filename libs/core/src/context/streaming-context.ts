@@ -1,27 +1,19 @@
 /** The entry to streams: declares the graph, starts it, stops it. */
 import { volatileLog } from '../checkpoint/batch-log.js'
-import type { DStream, TransformOptions } from '../dstream/dstream.js'
-import { DStreamImpl, self, transformStreams, unionStreams } from '../dstream/dstream-impl.js'
-import type { StreamEnvironment } from '../dstream/dstream-outputs.js'
 import { StreamGraph } from '../dstream/graph.js'
-import type { StreamNode } from '../dstream/stream-node.js'
-import type { TransformFunction } from '../dstream/transform-stream.js'
 import { messageOf, requireArgument, SluiceError, toError } from '../errors.js'
-import type { InputSource } from '../input/input.js'
-import { SourceInputStream, type InputStream } from '../input/input-stream.js'
-import { queueSource, type absent, type QueueOptions } from '../input/queue-source.js'
-import type { Receiver } from '../input/receiver.js'
-import { ReceiverStream, type ReceiverStreamOptions } from '../input/receiver-stream.js'
 import { ListenerBus, type StreamingListener } from '../observe/listener.js'
 import { progressListener } from '../observe/progress.js'
-import { BatchRunner } from '../scheduler/batch-runner.js'
+import { BatchRunner, type BatchRunnerParts } from '../scheduler/batch-runner.js'
+import { retryPolicy } from '../scheduler/retry.js'
+import type { RetryOptions } from '../sink/sink.js'
+import { rateController, type BackpressureOptions } from '../scheduler/rate-controller.js'
 import { Scheduler } from '../scheduler/scheduler.js'
-import { formatDuration, milliseconds, type BatchTime, type Duration } from '../time/duration.js'
-import type { Rdd } from '../rdd/rdd.js'
-import type { OpOptions } from '../rdd/types.js'
+import { formatDuration, milliseconds, type Duration } from '../time/duration.js'
 import { parkedInWorker } from '../rdd/worker-mode.js'
 import { describeGuarantees } from './guarantees.js'
 import { SluiceContext, type SluiceContextOptions } from './sluice-context.js'
+import { StreamInputs } from './stream-inputs.js'
 import { installSignals } from './signals.js'
 
 export interface StreamingContextOptions extends SluiceContextOptions {
@@ -31,6 +23,20 @@ export interface StreamingContextOptions extends SluiceContextOptions {
   readonly checkpoint?: string | undefined
   /** Batches that may wait while one runs; further ticks wait for room. Default: 10. */
   readonly maxPendingBatches?: number | undefined
+  /**
+   * Caps what inputs take in by how fast batches are processed; true for the defaults. Default: false: inputs are held
+   * back only when memory or the queue of batches is full.
+   */
+  readonly backpressure?: boolean | BackpressureOptions | undefined
+  /**
+   * Outputs of a batch that run at the same time. Batches never do (E2). Default: 1: in the order of their declaration.
+   */
+  readonly concurrentJobs?: number | undefined
+  /**
+   * How often a batch's outputs that failed are tried again before the context stops; those that are done are not run again
+   * (E13). Sinks have a policy of their own, which comes first. Default: no retry.
+   */
+  readonly outputRetry?: RetryOptions | undefined
   /**
    * How long a graceful stop waits for what was received; a quarter of it is for `onStart` and for `onStop` of a receiver
    * that hangs. Default: ten batch intervals, at least 30 s.
@@ -50,17 +56,15 @@ const LEAST_INTERVAL_MS = 10
 const LEAST_STOP_TIMEOUT_MS = 30_000
 const DEFAULT_MAX_PENDING = 10
 
-export class StreamingContext {
+export class StreamingContext extends StreamInputs {
   readonly '~sluice' = 'streaming-context/1'
   readonly batchInterval: Duration
-  readonly sluiceContext: SluiceContext
   readonly #options: StreamingContextOptions
   readonly #graph: StreamGraph
   readonly #bus: ListenerBus
-  readonly #inputs: InputStream[] = []
-  readonly #environment: StreamEnvironment
   readonly #stopTimeoutMs: number
   readonly #maxPendingBatches: number
+  readonly #outputPolicy: Pick<BatchRunnerParts, 'concurrentJobs' | 'outputRetry'>
   #state: StreamingState = 'initialized'
   #scheduler: Scheduler | undefined
   #starting = false
@@ -81,18 +85,21 @@ export class StreamingContext {
       'context',
       `maxPendingBatches must be at least 1, not ${String(maxPendingBatches)}`,
     )
+    const context = options.context ?? new SluiceContext(options)
+    const { logger, fileSystems } = context.engine
+    const graph = new StreamGraph(options.batchInterval, context)
+    const bus = new ListenerBus(logger)
+    bus.add(progressListener(logger))
+    const stopTimeoutMs = options.stopTimeout ?? Math.max(LEAST_STOP_TIMEOUT_MS, 10 * options.batchInterval)
+    const stdout = options.stdout ?? ((text) => void process.stdout.write(text))
+    super({ context, graph, bus, stopTimeoutMs, environment: { fileSystems, stdout } })
+    this.#graph = graph
+    this.#bus = bus
+    this.#stopTimeoutMs = stopTimeoutMs
     this.#maxPendingBatches = maxPendingBatches
+    this.#outputPolicy = outputPolicyOf(options)
     this.#options = options
     this.batchInterval = options.batchInterval
-    this.sluiceContext = options.context ?? new SluiceContext(options)
-    this.#graph = new StreamGraph(options.batchInterval, this.sluiceContext)
-    this.#bus = new ListenerBus(this.#engine.logger)
-    this.#bus.add(progressListener(this.#engine.logger))
-    this.#environment = {
-      fileSystems: this.#engine.fileSystems,
-      stdout: options.stdout ?? ((text) => void process.stdout.write(text)),
-    }
-    this.#stopTimeoutMs = options.stopTimeout ?? Math.max(LEAST_STOP_TIMEOUT_MS, 10 * options.batchInterval)
     this.#terminated = new Promise((resolve) => {
       this.#resolveTerminated = resolve
     })
@@ -104,58 +111,6 @@ export class StreamingContext {
 
   get state(): StreamingState {
     return this.#state
-  }
-
-  /** A stream of what a receiver pushes, or several alike. */
-  receiverStream<T>(receiver: Receiver<T> | readonly Receiver<T>[], options: ReceiverStreamOptions = {}): DStream<T> {
-    const receivers = Array.isArray(receiver) ? (receiver as readonly Receiver<T>[]) : [receiver as Receiver<T>]
-    requireArgument(receivers.length > 0, 'receiverStream', 'at least one receiver is needed')
-    const id = this.#graph.opId('receiverStream', optionsWithName(options.name))
-    // What remains of the time is for the batches of what the receiver stored.
-    const stopTimeoutMs = Math.floor(this.#stopTimeoutMs / 4)
-    const environment = { blocks: this.#engine.blocks, bus: this.#bus, stopTimeoutMs }
-    return this.#input(new ReceiverStream(this.#graph, id, this.#inputs.length, receivers, options, environment))
-  }
-
-  /** A stream of a direct source: one that is asked what each batch covers. */
-  inputStream<T>(source: InputSource<T>, options?: OpOptions): DStream<T> {
-    const version: string = source['~sluice']
-    if (version !== 'input/1') {
-      throw new SluiceError({
-        code: 'CONTRACT_VERSION',
-        component: 'inputStream',
-        message: `the source says it is '${version}', and this core knows 'input/1'; install versions that belong together`,
-      })
-    }
-    const id = this.#graph.opId('inputStream', options)
-    return this.#input(new SourceInputStream(this.#graph, id, this.#inputs.length, source))
-  }
-
-  /** Each array of `queue` becomes a batch; for tests and examples. */
-  queueStream<T>(queue: readonly (readonly T[] | typeof absent)[], options: QueueOptions = {}): DStream<T> {
-    return this.inputStream<T>(queueSource(queue, options), optionsWithName(options.name))
-  }
-
-  /** The records of all streams, one after another. All need the same slide. */
-  union<S extends readonly [DStream<unknown>, ...DStream<unknown>[]]>(
-    ...streams: S
-  ): DStream<S[number] extends DStream<infer T> ? T : never> {
-    return unionStreams(
-      streams.map((stream) => self(stream).node),
-      this.#environment,
-    )
-  }
-
-  /** A stream made batch by batch from the RDDs of several, in the driver. */
-  transform<U, D = undefined>(
-    streams: readonly [DStream<unknown>, ...DStream<unknown>[]],
-    f: (rdds: readonly Rdd<never>[], time: BatchTime, sideData: D) => Rdd<U> | Promise<Rdd<U>>,
-    options?: TransformOptions<D>,
-  ): DStream<U> {
-    requireArgument(typeof f === 'function', 'transform', 'the argument must be a function')
-    const nodes = streams.map((stream) => self(stream).node)
-    const apply: TransformFunction = (rdds, time, side) => f(rdds, time, side as D)
-    return transformStreams<U>(nodes, this.#environment, apply, 'transform', options)
   }
 
   /** Keeps the RDDs of all streams for at least this long, e.g. for `slice`. */
@@ -182,9 +137,9 @@ export class StreamingContext {
     this.#state = 'active'
     const log = volatileLog()
     const { clock, logger } = this.#engine
-    const parts = { graph: this.#graph, inputs: this.#inputs, log, clock, bus: this.#bus, logger }
+    const parts = { graph: this.#graph, inputs: this.inputs, log, clock, bus: this.#bus, logger }
     const release = this.#engine.release.bind(this.#engine)
-    const batches = new BatchRunner({ ...parts, host: this.#engine, release })
+    const batches = new BatchRunner({ ...parts, ...this.#outputPolicy, host: this.#engine, release })
     const scheduler = new Scheduler(
       { ...parts, runner: batches, fail: (error) => void this.#fail(error) },
       { maxPendingBatches: this.#maxPendingBatches },
@@ -196,6 +151,7 @@ export class StreamingContext {
       await this.#engine.start()
       await this.#openSinks(log.app, scheduler.signal)
       this.#announce()
+      this.#controlRates()
       await scheduler.start()
     } catch (error) {
       this.#awaited = true
@@ -205,7 +161,8 @@ export class StreamingContext {
       this.#starting = false
     }
     // A listener may have stopped it already.
-    if (this.#options.signals !== false && this.state === 'active') this.#removeSignals = installSignals(this, logger)
+    if (this.#options.signals !== false && this.state === 'active')
+      this.#removeSignals = installSignals(this, logger, clock)
     this.#bus.post('onStreamingStarted', { timeMs: clock.now() })
   }
 
@@ -213,6 +170,14 @@ export class StreamingContext {
     for (const { id, sink } of this.#graph.outputs) {
       if (sink !== undefined) await untilAborted(this.#engine.openSink(sink, id, { app, signal }), signal)
     }
+  }
+
+  #controlRates(): void {
+    const { backpressure = false } = this.#options
+    if (backpressure === false) return
+    const options = backpressure === true ? {} : backpressure
+    this.#bus.add(rateController(this.inputs, this.batchInterval, this.#engine.clock, options))
+    if (options.initialRate !== undefined) for (const input of this.inputs) input.setRate(options.initialRate)
   }
 
   #announce(): void {
@@ -316,13 +281,13 @@ export class StreamingContext {
 
   async #close(): Promise<void> {
     this.#graph.stop()
-    this.#removeSignals()
     try {
       await this.#closeContext()
     } catch (error) {
       this.#engine.logger.error(`the context could not be closed: ${messageOf(error)}`)
       this.#failure ??= toError(error)
     }
+    this.#removeSignals()
     this.#state = 'stopped'
     this.#bus.post('onStreamingStopped', { timeMs: this.#engine.clock.now(), error: this.#failure })
     this.#resolveTerminated()
@@ -330,15 +295,6 @@ export class StreamingContext {
 
   async #closeContext(): Promise<void> {
     if (this.#options.context === undefined) await this.sluiceContext.stop()
-  }
-
-  #input<T>(stream: InputStream): DStream<T> {
-    this.#inputs.push(stream)
-    return this.#stream(stream)
-  }
-
-  #stream<T>(node: StreamNode): DStream<T> {
-    return new DStreamImpl<T>(node, this.#environment)
   }
 
   #requireState(state: StreamingState): void {
@@ -351,8 +307,16 @@ export class StreamingContext {
   }
 }
 
-function optionsWithName(name: string | undefined): OpOptions | undefined {
-  return name === undefined ? undefined : { name }
+function outputPolicyOf({
+  concurrentJobs = 1,
+  outputRetry,
+}: StreamingContextOptions): Pick<BatchRunnerParts, 'concurrentJobs' | 'outputRetry'> {
+  requireArgument(
+    Number.isSafeInteger(concurrentJobs) && concurrentJobs >= 1,
+    'context',
+    `concurrentJobs must be a whole number of at least 1, not ${String(concurrentJobs)}`,
+  )
+  return { concurrentJobs, outputRetry: retryPolicy(outputRetry, 0, 'context') }
 }
 
 function requireInterval(interval: Duration): void {

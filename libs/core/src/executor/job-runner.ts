@@ -9,6 +9,7 @@ import type { ShuffleOutput } from '../rdd/shuffle-writer.js'
 import type { Work } from '../rdd/work.js'
 import type { ErrorCode } from '../errors.js'
 import type { Executor, ExecutorServices } from './executor.js'
+import { inSlots } from './pool.js'
 import type { AccumulatorRegistry } from '../rdd/accumulator.js'
 
 /** For whom a job runs; part of every task's identity. */
@@ -110,7 +111,14 @@ export class JobRunner {
   async #writeShuffle(node: ShuffleNode, job: JobContext): Promise<readonly ShuffleOutput[]> {
     const { id, partitioner, aggregator, operator } = node
     const work: Work = { kind: 'shuffle', shuffle: id, partitioner, aggregator }
-    const outputs = (await this.run(node.parents[0], work, operator, job)) as ShuffleOutput[]
+    let outputs: ShuffleOutput[]
+    try {
+      outputs = (await this.run(node.parents[0], work, operator, job)) as ShuffleOutput[]
+    } catch (error) {
+      // What some of its tasks have written nobody will read.
+      this.#services.removeBlocks(`${id}/`)
+      throw error
+    }
     this.#shuffles.set(id, outputs)
     this.#options.onShuffle(node)
     return outputs
@@ -125,23 +133,10 @@ export class JobRunner {
     job: JobContext,
   ): Promise<unknown[]> {
     const results = new Array<unknown>(indexes.length)
-    let next = 0
-    let failed = false
-    const slot = async (): Promise<void> => {
-      while (next < indexes.length && !failed) {
-        const at = next++
-        const partition = indexes[at] as number
-        try {
-          results[at] = await this.#attempts(pipelineOf(partition), partition, partitions, work, operator, job)
-        } catch (error) {
-          failed = true
-          throw error
-        }
-      }
-    }
     // A job has ended when none of its tasks runs any more, also when it failed.
-    const slots = Array.from({ length: Math.min(this.#executor.slots, indexes.length) }, slot)
-    for (const ended of await Promise.allSettled(slots)) if (ended.status === 'rejected') throw ended.reason
+    await inSlots(indexes, this.#executor.slots, async (partition, at) => {
+      results[at] = await this.#attempts(pipelineOf(partition), partition, partitions, work, operator, job)
+    })
     return results
   }
 
@@ -167,6 +162,9 @@ export class JobRunner {
       try {
         return await this.#accumulators.collecting(() => this.#executor.run({ pipeline, work, info }, this.#services))
       } catch (error) {
+        if (work.kind === 'shuffle') {
+          this.#services.removeBlocks(`${work.shuffle}/${String(partition)}/${String(attempt)}/`)
+        }
         if (attempt + 1 >= (job.maxFailures ?? this.#options.taskMaxFailures) || isFinal(error))
           throw taskFailed(error, operator, partition)
       }

@@ -1,5 +1,6 @@
 /** Functions and partitioners as data: by name, by maker and arguments, by parts. */
-import { nameOfFunction, originOfFunction, functionByName, functionOfOrigin, type AnyFunction } from '../rdd/functions.js'
+import { functionMade, functionNamed } from '../rdd/engine-functions.js'
+import { nameOfFunction, originOfFunction, type AnyFunction } from '../rdd/functions.js'
 import type { Aggregator } from '../rdd/out.js'
 import { partitionerOfParts, partsOfPartitioner, type PartitionerParts } from '../rdd/partitioner.js'
 import type { Partitioner } from '../rdd/types.js'
@@ -57,7 +58,8 @@ export class FunctionDescriber {
   partitioner(partitioner: Partitioner, operator: string): PartitionerData {
     const parts = partsOfPartitioner(partitioner)
     if (parts.kind === 'range') return { ...parts, compare: this.fn(parts.compare, operator) }
-    if (parts.kind === 'custom') return { ...parts, partitionOf: this.fn(parts.partitionOf, `partitioner of ${operator}`) }
+    if (parts.kind === 'custom')
+      return { ...parts, partitionOf: this.fn(parts.partitionOf, `partitioner of ${operator}`) }
     return parts
   }
 }
@@ -75,12 +77,12 @@ export class FunctionRestorer {
   }
 
   fn(data: FunctionData): AnyFunction {
-    if (typeof data === 'string') return functionByName(data)
+    if (typeof data === 'string') return functionNamed(data)
     const key = this.#keyOf(data)
     let fn = this.#made.get(key)
     if (fn === undefined) {
       const args = data.args.map((arg) => ('fn' in arg ? this.fn(arg.fn) : arg.value))
-      fn = functionOfOrigin({ maker: data.maker, args })
+      fn = functionMade({ maker: data.maker, args })
     } else this.#made.delete(key)
     this.#made.set(key, fn)
     if (this.#made.size > this.#limit) this.#made.delete(this.#made.keys().next().value as string)

@@ -37,10 +37,12 @@ type NodeData<N> = N extends unknown ? { readonly [F in keyof N]: DataOf<N[F]> }
 
 type SourceData =
   /** In place of `records`: the number of the input that holds them. */
-  | { readonly kind: 'input'; readonly input: number }
-  | NodeData<Exclude<Source, { kind: 'records' | 'driver' }>>
+  { readonly kind: 'input'; readonly input: number } | NodeData<Exclude<Source, { kind: 'records' | 'driver' }>>
 type WorkData = NodeData<Exclude<Work, { kind: 'driver' }>>
-type OpData = Omit<Op, 'fn'> & { readonly fn: FunctionData | Exclude<Op['fn'], AnyFunction> | undefined; readonly named: boolean }
+type OpData = Omit<Op, 'fn'> & {
+  readonly fn: FunctionData | Exclude<Op['fn'], AnyFunction> | undefined
+  readonly named: boolean
+}
 
 interface PipelineData {
   readonly source: SourceData
@@ -92,7 +94,7 @@ export interface DescribeHost {
 }
 
 /** Data that a task reads. */
-export interface TaskInputs {
+interface TaskInputs {
   /** Records at hand, by number. */
   readonly records: readonly (readonly unknown[])[]
   /** Blocks by id. */
@@ -219,7 +221,7 @@ function watched(block: StoredBlock): StoredBlock {
 }
 
 /** Where the chunks of each input stand among those that go with the task. */
-export interface InputTable {
+interface InputTable {
   readonly records: readonly ChunkRange[]
   readonly blocks: readonly (readonly [id: string, range: ChunkRange])[]
   readonly shuffles: readonly (readonly [key: string, range: ChunkRange])[]
@@ -263,12 +265,17 @@ export class TaskRestorer {
         source.kind === 'input'
           ? { kind: 'records', records: recordsOf(source.input) }
           : (this.#node(source, recordsOf) as unknown as Source),
-      ops: ops.map(({ named, ...op }) => (named ? { ...op, fn: this.#functions.fn(op.fn as FunctionData) } : (op as Op))),
+      ops: ops.map(({ named, ...op }) =>
+        named ? { ...op, fn: this.#functions.fn(op.fn as FunctionData) } : (op as Op),
+      ),
     }
   }
 
   #node(node: object, recordsOf: (input: number) => readonly unknown[]): object {
-    const entries = Object.entries(node).map(([field, value]) => [field, this.#field(field, value as unknown, recordsOf)])
+    const entries = Object.entries(node).map(([field, value]) => [
+      field,
+      this.#field(field, value as unknown, recordsOf),
+    ])
     return Object.fromEntries(entries) as object
   }
 

@@ -46,13 +46,13 @@ export type ToWorker = BroadcastMessage | TaskMessage | StoredMessage
 /** Name and hash of the source of each function that the app registered. */
 export type Fingerprint = readonly (readonly [name: string, hash: string])[]
 
-export interface ReadyMessage {
+interface ReadyMessage {
   readonly kind: 'ready'
   readonly functions: Fingerprint
 }
 
 /** The app's module cannot be loaded. */
-export interface RefusedMessage {
+interface RefusedMessage {
   readonly kind: 'refused'
   readonly error: ErrorData
 }
@@ -84,7 +84,7 @@ export interface DoneMessage {
   readonly added: readonly Bytes[]
 }
 
-export interface FailedMessage {
+interface FailedMessage {
   readonly kind: 'failed'
   readonly task: number
   readonly error: ErrorData

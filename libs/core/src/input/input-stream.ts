@@ -23,6 +23,8 @@ export abstract class InputStream extends StreamNode {
   }
 
   abstract start(context: InputContext): Promise<void>
+  /** Records per second that may come in from now on. */
+  abstract setRate(recordsPerSecond: number): void
   /** Ends receiving; what was received before can still be planned. */
   abstract stop(): Promise<void>
   protected abstract planNext(time: BatchTime): Promise<InputPlan<unknown> | undefined>
@@ -62,6 +64,8 @@ export abstract class InputStream extends StreamNode {
 export class SourceInputStream extends InputStream {
   readonly #source: InputSource<unknown>
   #signal: AbortSignal | undefined
+  #isStarted = false
+  #initialRate: number | undefined
 
   constructor(graph: StreamGraph, id: string, streamId: number, source: InputSource<unknown>) {
     super(graph, id, streamId)
@@ -75,6 +79,13 @@ export class SourceInputStream extends InputStream {
   async start(context: InputContext): Promise<void> {
     this.#signal = context.signal
     await this.#source.start?.(context)
+    this.#isStarted = true
+    if (this.#initialRate !== undefined) this.#source.setRate?.(this.#initialRate)
+  }
+
+  setRate(recordsPerSecond: number): void {
+    if (this.#isStarted) this.#source.setRate?.(recordsPerSecond)
+    else this.#initialRate = recordsPerSecond
   }
 
   async stop(): Promise<void> {

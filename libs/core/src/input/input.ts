@@ -44,5 +44,10 @@ export interface InputSource<T, P = unknown> {
   read(partition: never, signal: AbortSignal | undefined): Iterable<readonly T[]> | AsyncIterable<readonly T[]>
   /** The batch is committed: what it covers need not be kept for recovery. */
   commit?(data: P, time: BatchTime): Promise<void>
+  /**
+   * How many records per second the next plans may cover: called after `start` with the initial rate, where there is one, and
+   * after batches that tell another. Only when back-pressure is on; a source without it is asked for as much as it has.
+   */
+  setRate?(recordsPerSecond: number): void
   stop?(): Promise<void>
 }

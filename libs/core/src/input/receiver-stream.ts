@@ -1,15 +1,17 @@
 /** A stream of what receivers push. Each block of a block interval becomes one partition of the batch. */
-import { SluiceError } from '../errors.js'
+import { requireArgument } from '../errors.js'
 import type { StreamGraph } from '../dstream/graph.js'
 import type { ListenerBus } from '../observe/listener.js'
 import type { Source } from '../rdd/pipeline.js'
 import type { BlockStore } from '../storage/block-store.js'
 import type { StorageLevel } from '../storage/storage-level.js'
 import type { Duration } from '../time/duration.js'
+import { Backoff, requireDelays, type RestartDelays } from './backoff.js'
 import { BlockBuffer, type ReceivedBlock } from './block-buffer.js'
 import { InputStream } from './input-stream.js'
 import type { InputContext, InputPlan } from './input.js'
 import type { Receiver } from './receiver.js'
+import { RateLimiter } from './rate-limiter.js'
 import { Room } from './room.js'
 import { ReceiverSupervisor } from './supervisor.js'
 
@@ -21,8 +23,12 @@ export interface ReceiverStreamOptions {
   readonly blockInterval?: Duration | undefined
   /** Estimated bytes of records that are not yet committed, beyond which `store` waits. Default: 128 MiB. */
   readonly maxHeldBytes?: number | undefined
-  /** Pause before a receiver that failed is started again. Default: 2 s. */
+  /** Records per second of all receivers together, at most. Default: no limit. */
+  readonly maxRate?: number | undefined
+  /** Pause before a receiver that failed is started again; it doubles with each failure in a row. Default: 2 s. */
   readonly restartDelay?: Duration | undefined
+  /** Longest pause. Default: 1 min, or `restartDelay` where that is longer. */
+  readonly maxRestartDelay?: Duration | undefined
 }
 
 /** What a stream of receivers needs of its context. */
@@ -42,11 +48,14 @@ export class ReceiverStream extends InputStream {
   readonly name: string
   readonly #receivers: readonly Receiver<unknown>[]
   readonly #options: ReceiverStreamOptions
+  readonly #delays: RestartDelays
   readonly #environment: ReceiverEnvironment
   readonly #room: Room
   readonly #buffers: BlockBuffer[] = []
   readonly #supervisors: ReceiverSupervisor[] = []
   readonly #positions = new Map<string, bigint>()
+  #limiter: RateLimiter | undefined
+  #initialRate = Infinity
 
   constructor(
     graph: StreamGraph,
@@ -57,20 +66,37 @@ export class ReceiverStream extends InputStream {
     environment: ReceiverEnvironment,
   ) {
     super(graph, id, streamId)
-    receivers.forEach(requireReceiver)
+    requireArgument(
+      !(options.maxRate !== undefined && !(options.maxRate > 0)),
+      id,
+      `maxRate must be above 0, not ${String(options.maxRate)}; leave it out for no limit`,
+    )
     this.name = options.name ?? receivers[0]?.name ?? `receiver stream [${String(streamId)}]`
+    this.#delays = requireDelays(id, options.restartDelay, options.maxRestartDelay)
     this.#receivers = receivers
     this.#options = options
     this.#environment = environment
     this.#room = new Room(options.maxHeldBytes ?? DEFAULT_HELD_BYTES)
   }
 
+  setRate(recordsPerSecond: number): void {
+    if (this.#limiter === undefined) this.#initialRate = recordsPerSecond
+    else this.#limiter.setRate(recordsPerSecond)
+  }
+
   async start(context: InputContext): Promise<void> {
-    for (const [index, receiver] of this.#receivers.entries()) this.#startReceiver(receiver, index, context)
+    this.#limiter = new RateLimiter(context.clock, this.#initialRate, this.#options.maxRate)
+    const limiter = this.#limiter
+    for (const [index, receiver] of this.#receivers.entries()) this.#startReceiver(receiver, index, limiter, context)
     await Promise.resolve()
   }
 
-  #startReceiver(receiver: Receiver<unknown>, index: number, { clock, logger }: InputContext): void {
+  #startReceiver(
+    receiver: Receiver<unknown>,
+    index: number,
+    limiter: RateLimiter,
+    { clock, logger }: InputContext,
+  ): void {
     const { blocks, bus, stopTimeoutMs } = this.#environment
     const level = this.#options.storageLevel ?? 'memory-and-disk'
     const buffer = new BlockBuffer(`input-${String(this.streamId)}-${String(index)}`, blocks, this.#room, level)
@@ -81,9 +107,10 @@ export class ReceiverStream extends InputStream {
       clock,
       logger,
       blockIntervalMs: this.#options.blockInterval ?? 200,
-      restartDelayMs: this.#options.restartDelay ?? 2_000,
+      backoff: new Backoff(this.#delays),
       stopTimeoutMs,
       positions: this.#positions,
+      limiter,
       post: (event, info) => {
         bus.post(event, info)
       },
@@ -117,14 +144,4 @@ export class ReceiverStream extends InputStream {
   protected forget(data: unknown): void {
     for (const { id } of (data as ReceiverPlan).blocks) void this.#environment.blocks.remove(id)
   }
-}
-
-function requireReceiver(receiver: Receiver<unknown>): void {
-  const version: unknown = (receiver as Partial<Receiver<unknown>> | undefined)?.['~sluice']
-  if (version === 'receiver/1') return
-  throw new SluiceError({
-    code: 'CONTRACT_VERSION',
-    component: 'receiverStream',
-    message: `the receiver says it is '${String(version)}', and this core knows 'receiver/1'; give an object with '~sluice': 'receiver/1', onStart and onStop`,
-  })
 }

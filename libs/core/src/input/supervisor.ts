@@ -3,7 +3,9 @@ import { messageOf, SluiceError } from '../errors.js'
 import type { ReceiverInfo } from '../observe/listener.js'
 import type { Logger } from '../observe/logger.js'
 import type { Clock } from '../time/clock.js'
+import type { Backoff } from './backoff.js'
 import type { BlockBuffer } from './block-buffer.js'
+import type { RateLimiter } from './rate-limiter.js'
 import type { Receiver, ReceiverContext, SourcePosition } from './receiver.js'
 
 export interface SupervisorOptions {
@@ -15,12 +17,14 @@ export interface SupervisorOptions {
   readonly logger: Logger
   /** Milliseconds between blocks. */
   readonly blockIntervalMs: number
-  /** Milliseconds before a restart when the receiver does not say. */
-  readonly restartDelayMs: number
+  /** Pauses before restarts when the receiver does not say: see `Backoff`. */
+  readonly backoff: Backoff
   /** Milliseconds that `onStart` and `onStop` are waited for at a stop. */
   readonly stopTimeoutMs: number
   /** Last position stored, by partition of the source; shared by the receivers of a stream. */
   readonly positions: Map<string, bigint>
+  /** Shared by the receivers of a stream. */
+  readonly limiter: RateLimiter
   post(event: 'onReceiverStarted' | 'onReceiverError' | 'onReceiverStopped', info: ReceiverInfo): void
 }
 
@@ -29,7 +33,8 @@ interface RunEnd {
   readonly kind: 'restart' | 'stop'
   readonly message: string | undefined
   readonly error: unknown
-  readonly delayMs: number
+  /** Undefined: by the back-off. */
+  readonly delayMs: number | undefined
 }
 
 const done = Promise.resolve()
@@ -64,7 +69,7 @@ export class ReceiverSupervisor {
   async #runAll(): Promise<void> {
     for (let end = await this.#runOnce(); end.kind === 'restart'; end = await this.#runOnce()) {
       try {
-        await this.#options.clock.sleep(end.delayMs, this.#stopping.signal)
+        await this.#options.clock.sleep(end.delayMs ?? this.#options.backoff.next(), this.#stopping.signal)
       } catch {
         break
       }
@@ -84,12 +89,20 @@ export class ReceiverSupervisor {
     this.#stopping.signal.addEventListener('abort', stop, { once: true })
     const starting = this.#startRun(run)
     const end = await run.ended
+    this.#options.backoff.ran(run.receivingMs, run.hasStored)
     this.#stopping.signal.removeEventListener('abort', stop)
     await this.#bounded(starting, 'onStart')
     await this.#bounded(this.#stopReceiver(), 'onStop')
     this.#active = false
-    if (end.message !== undefined) this.#report(end.message, end.error)
+    this.#tellEnd(end)
     return end
+  }
+
+  /** A receiver that stops of itself and without an error has only come to its end. */
+  #tellEnd({ kind, message, error }: RunEnd): void {
+    if (message === undefined) return
+    if (kind === 'stop' && error === undefined) this.#options.logger.info(`[${this.#options.name}] ${message}`)
+    else this.#report(message, error)
   }
 
   async #startRun(run: ReceiverRun): Promise<void> {
@@ -97,6 +110,7 @@ export class ReceiverSupervisor {
     try {
       await this.#receiver.onStart(run)
       if (run.signal.aborted) return
+      run.started()
       this.#active = true
       this.#options.post('onReceiverStarted', this.#info())
     } catch (error) {
@@ -167,6 +181,8 @@ class ReceiverRun implements ReceiverContext<unknown> {
   readonly #controller = new AbortController()
   #resolve: (end: RunEnd) => void = () => undefined
   #cutting = false
+  #startedAt: number | undefined
+  #hasStored = false
 
   constructor(buffer: BlockBuffer, options: SupervisorOptions, report: (message: string, error?: unknown) => void) {
     this.#buffer = buffer
@@ -181,15 +197,30 @@ class ReceiverRun implements ReceiverContext<unknown> {
     })
   }
 
+  /** `onStart` has returned. */
+  started(): void {
+    this.#startedAt = this.clock.monotonic()
+  }
+
+  /** Milliseconds since `onStart` returned. */
+  get receivingMs(): number {
+    return this.#startedAt === undefined ? 0 : this.clock.monotonic() - this.#startedAt
+  }
+
+  get hasStored(): boolean {
+    return this.#hasStored
+  }
+
   get position(): SourcePosition {
     return Object.fromEntries(this.#options.positions)
   }
 
   store(record: unknown): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
+    this.#hasStored = true
     const full = this.#buffer.add(record)
     if (!this.#cutting) this.#cutLater()
-    return full ?? done
+    return this.#whenNext(1, full)
   }
 
   storeAll(
@@ -197,14 +228,22 @@ class ReceiverRun implements ReceiverContext<unknown> {
     { position = {} }: { readonly position?: SourcePosition | undefined } = {},
   ): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
+    this.#hasStored ||= records.length > 0
     const full = this.#buffer.addAll(records)
     for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
     if (!this.#cutting && records.length > 0) this.#cutLater()
-    return full ?? done
+    return this.#whenNext(records.length, full)
+  }
+
+  /** Resolves when there is room, and when the rate allows for more. The records are taken already: a stop only ends the wait. */
+  #whenNext(records: number, full: Promise<void> | undefined): Promise<void> {
+    const early = this.#options.limiter.take(records, this.signal)
+    if (early === undefined) return full ?? done
+    return full === undefined ? early : Promise.all([early, full]).then(() => undefined)
   }
 
   restart(message: string, error?: unknown, delayMs?: number): void {
-    this.end({ kind: 'restart', message, error, delayMs: delayMs ?? this.#options.restartDelayMs })
+    this.end({ kind: 'restart', message, error, delayMs })
   }
 
   stop(message?: string, error?: unknown): void {

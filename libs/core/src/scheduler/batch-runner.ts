@@ -3,6 +3,7 @@ import { digestOf, type BatchLog, type PlanRecord } from '../checkpoint/batch-lo
 import type { StreamGraph } from '../dstream/graph.js'
 import type { OutputStream } from '../dstream/output.js'
 import type { JobContext } from '../executor/job-runner.js'
+import { inSlots } from '../executor/pool.js'
 import type { InputStream } from '../input/input-stream.js'
 import type { BatchInfo, ListenerBus, OutputInfo } from '../observe/listener.js'
 import type { RddNode } from '../rdd/lineage.js'
@@ -11,6 +12,7 @@ import type { BatchTime } from '../time/duration.js'
 import { BatchFunctions } from './batch-functions.js'
 import { BatchScope, type ScopeHost } from './batch-scope.js'
 import { OutputWriter } from './output-writer.js'
+import { retrying, type RetryPolicy } from './retry.js'
 
 export interface PlannedBatch {
   readonly plan: PlanRecord
@@ -33,6 +35,10 @@ export interface BatchRunnerParts {
   readonly host: ScopeHost
   readonly clock: Clock
   readonly bus: ListenerBus
+  /** Outputs of one batch that run at the same time (E2). */
+  readonly concurrentJobs: number
+  /** How often the unfinished outputs of a batch are tried again. */
+  readonly outputRetry: RetryPolicy
   /** Releases what RDDs hold that no later batch can ask for. */
   release(nodes: readonly RddNode[]): void
 }
@@ -66,7 +72,7 @@ export class BatchRunner {
       signal.throwIfAborted()
       await this.#commit(batch.plan)
     } catch (error) {
-      for (const { state } of this.#parts.graph.states) state.rollback()
+      for (const stream of this.#parts.graph.states) stream.rollback()
       bus.post('onBatchFailed', { ...this.#ended(run, outputs), error })
       throw error
     }
@@ -94,15 +100,27 @@ export class BatchRunner {
       const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
       await log.start({ time: plan.time, partitions, sideData: scopes.sideDataRead })
       const digest = digestOf(plan)
-      for (const job of jobs) {
-        signal.throwIfAborted()
-        await this.#runOutput(job, plan, digest, infos, signal)
-      }
+      await this.#runUnfinished(jobs, (job) => this.#runOutput(job, plan, digest, infos, signal), signal)
       await this.#evaluateStates(plan.time, signal)
     } finally {
       graph.running = undefined
       await scopes.end()
     }
+  }
+
+  /** Outputs that failed are run again; those that are done are not (E13). */
+  async #runUnfinished(jobs: readonly Job[], run: (job: Job) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { clock, concurrentJobs, outputRetry } = this.#parts
+    const done = new Set<Job>()
+    const runOnce = async (): Promise<void> => {
+      const unfinished = jobs.filter((job) => !done.has(job))
+      await inSlots(unfinished, concurrentJobs, async (job) => {
+        signal.throwIfAborted()
+        await run(job)
+        done.add(job)
+      })
+    }
+    await retrying(runOnce, outputRetry, clock, signal)
   }
 
   /** Makes the RDDs of the outputs. Users' functions of `transform` are called here (E3). */
@@ -121,7 +139,7 @@ export class BatchRunner {
   async #evaluateStates(time: BatchTime, signal: AbortSignal): Promise<void> {
     const { graph, host, log } = this.#parts
     for (const stream of graph.states) {
-      if (!stream.isValidTime(time) || stream.state.isEvaluated(time)) continue
+      if (!stream.isValidTime(time) || stream.isEvaluated(time)) continue
       const node = stream.at(time)
       const job: JobContext = { app: log.app, output: stream.id, batchTime: time, signal }
       if (node !== undefined) await host.runner.run(node, { kind: 'count' }, stream.id, job)

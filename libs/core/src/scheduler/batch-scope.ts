@@ -52,7 +52,7 @@ export class BatchScope implements RddScope {
   }
 
   run(node: RddNode, work: Work, operator: string, partitions?: readonly number[]): Promise<unknown[]> {
-    if (!node.ofStream) this.#own.add(node)
+    if (!node.isOwned) this.#own.add(node)
     return this.#track(operator, () => this.#host.runner.run(node, work, this.#label(operator), this.#job, partitions))
   }
 
@@ -77,7 +77,7 @@ export class BatchScope implements RddScope {
 
   /** The whole of an action, which may be several jobs: it belongs to the batch, awaited by the user or not. */
   track<R>(action: Promise<R>): Promise<R> {
-    if (!this.#ended) this.#watch(action)
+    if (!this.#ended) void this.#watch(action)
     return action
   }
 

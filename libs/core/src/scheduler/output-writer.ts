@@ -1,17 +1,17 @@
 /** Drives a sink for one batch of one output: partitions, time-outs, retries, commit. */
 import { isSluiceError, messageOf, SluiceError } from '../errors.js'
 import type { JobContext, JobRunner } from '../executor/job-runner.js'
+import { inSlots } from '../executor/pool.js'
 import type { RddNode } from '../rdd/lineage.js'
 import type { TaskInfo } from '../rdd/op.js'
 import type { Chunks } from '../rdd/pipeline.js'
 import type { BatchId, BatchPartitionId, OutputOptions, PlannedOffsets, Sink, WriteContext } from '../sink/sink.js'
 import type { Clock } from '../time/clock.js'
+import { retrying, retryPolicy, type RetryPolicy } from './retry.js'
 
 const DEFAULT_BATCH_SIZE = 1_000
 const DEFAULT_TIMEOUT_MS = 60_000
 const DEFAULT_RETRIES = 3
-const DEFAULT_MIN_DELAY_MS = 100
-const DEFAULT_MAX_DELAY_MS = 10_000
 
 /** One batch to be written. */
 export interface OutputBatch {
@@ -24,9 +24,7 @@ interface Policy {
   readonly batchSize: number
   readonly maxInFlight: number
   readonly timeoutMs: number
-  readonly retries: number
-  readonly minDelayMs: number
-  readonly maxDelayMs: number
+  readonly retry: RetryPolicy
 }
 
 export class OutputWriter {
@@ -48,7 +46,8 @@ export class OutputWriter {
       await this.#retrying((attempt) => this.#writeBatch(node, batch, attempt), batch)
       return
     }
-    await this.#eachPartition(node.partitions, (partition) =>
+    const partitions = Array.from({ length: node.partitions }, (_, partition) => partition)
+    await inSlots(partitions, this.#policy.maxInFlight, (partition) =>
       this.#retrying((attempt) => this.#writePartition(node, partition, batch, attempt), batch),
     )
     await this.#retrying((attempt) => this.#commit(node, batch, attempt), batch)
@@ -60,23 +59,6 @@ export class OutputWriter {
       await this.#writePartition(node, partition, batch, attempt)
     }
     await this.#commit(node, batch, attempt)
-  }
-
-  async #eachPartition(partitions: number, write: (partition: number) => Promise<void>): Promise<void> {
-    let next = 0
-    let failed = false
-    const slot = async (): Promise<void> => {
-      while (next < partitions && !failed) {
-        try {
-          await write(next++)
-        } catch (error) {
-          failed = true
-          throw error
-        }
-      }
-    }
-    const slots = Array.from({ length: Math.min(this.#policy.maxInFlight, partitions) }, slot)
-    for (const ended of await Promise.allSettled(slots)) if (ended.status === 'rejected') throw ended.reason
   }
 
   async #writePartition(node: RddNode, partition: number, batch: OutputBatch, attempt: number): Promise<void> {
@@ -151,25 +133,12 @@ export class OutputWriter {
   }
 
   async #retrying(work: (attempt: number) => Promise<void>, { id, job }: OutputBatch): Promise<void> {
-    const { retries, minDelayMs, maxDelayMs } = this.#policy
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await work(attempt)
-        return
-      } catch (error) {
-        if (attempt >= retries || !mayRetry(error, job.signal)) throw outputFailed(error, id.output)
-      }
-      await this.#clock.sleep(Math.min(maxDelayMs, minDelayMs * 2 ** attempt), job.signal)
+    try {
+      await retrying(work, this.#policy.retry, this.#clock, job.signal)
+    } catch (error) {
+      throw outputFailed(error, id.output)
     }
   }
-}
-
-// The engine's own errors say whether another try can help; anything else comes from a driver and may pass.
-function mayRetry(error: unknown, signal: AbortSignal | undefined): boolean {
-  if (signal?.aborted === true) return false
-  return (
-    !isSluiceError(error) || error.retryable || error.code === 'TASK_FAILED' || error.code === 'USER_FUNCTION_FAILED'
-  )
 }
 
 function outputFailed(error: unknown, output: string): SluiceError {
@@ -188,9 +157,7 @@ function policyOf(options: OutputOptions | undefined): Policy {
     batchSize: options?.batchSize ?? DEFAULT_BATCH_SIZE,
     maxInFlight: options?.maxInFlight ?? 1,
     timeoutMs: options?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    retries: options?.retry?.retries ?? DEFAULT_RETRIES,
-    minDelayMs: options?.retry?.minDelay ?? DEFAULT_MIN_DELAY_MS,
-    maxDelayMs: options?.retry?.maxDelay ?? DEFAULT_MAX_DELAY_MS,
+    retry: retryPolicy(options?.retry, DEFAULT_RETRIES, 'retry'),
   }
 }
 

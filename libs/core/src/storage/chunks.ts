@@ -20,6 +20,7 @@ export function decodeChunks(chunks: readonly Uint8Array[]): unknown[] {
   const [first] = chunks
   if (first === undefined) return []
   const records = decodeRecords(first)
-  for (let i = 1; i < chunks.length; i++) for (const record of decodeRecords(chunks[i] as Uint8Array)) records.push(record)
+  for (let i = 1; i < chunks.length; i++)
+    for (const record of decodeRecords(chunks[i] as Uint8Array)) records.push(record)
   return records
 }
