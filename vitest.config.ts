@@ -10,10 +10,13 @@ const SOURCE_CONDITION = '@sluice/source'
 /** Vite replaces its defaults by what is given here, so they are repeated. */
 const conditions = [SOURCE_CONDITION, 'module', 'node', 'development|production']
 
-const projectRoots = ['libs', 'apps']
+const packageRoots = ['libs', 'apps']
   .map((folder) => join(import.meta.dirname, folder))
   .flatMap((folder) => readdirSync(folder).map((name) => ({ name, root: join(folder, name) })))
   .filter(({ root }) => existsSync(join(root, 'package.json')))
+
+/** The examples of the documentation are run, too. */
+const projectRoots = [...packageRoots, { name: 'docs', root: join(import.meta.dirname, 'docs') }]
 
 export default defineConfig({
   resolve: { conditions },
@@ -27,7 +30,7 @@ export default defineConfig({
       test: {
         name,
         root,
-        include: ['src/**/*.test.ts'],
+        include: ['src/**/*.test.ts', 'examples/**/*.test.ts'],
         testTimeout: 30_000,
         hookTimeout: 30_000,
       },

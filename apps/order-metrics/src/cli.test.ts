@@ -6,6 +6,9 @@ describe('parseOptions', () => {
     expect(parseOptions([])).toEqual({
       source: { kind: 'replay', directory: undefined, speed: 260, loop: false },
       batchMs: 1_000,
+      windowMs: 300_000,
+      limits: { orders: 10, cancellations: 2 },
+      blacklistFile: undefined,
       partitions: undefined,
       outDirectory: undefined,
       fresh: false,
@@ -13,10 +16,15 @@ describe('parseOptions', () => {
   })
 
   it('reads every option', () => {
-    const args = '--data days --speed max --loop --batch 50 --partitions 3 --out results --fresh'
+    const args =
+      '--data days --speed max --loop --batch 50 --partitions 3 --out results --fresh' +
+      ' --window 60 --max-orders 5 --max-cancellations 0 --blacklist bad.txt'
     expect(parseOptions(args.split(' '))).toEqual({
       source: { kind: 'replay', directory: 'days', speed: 'max', loop: true },
       batchMs: 50,
+      windowMs: 60_000,
+      limits: { orders: 5, cancellations: 0 },
+      blacklistFile: 'bad.txt',
       partitions: 3,
       outDirectory: 'results',
       fresh: true,
@@ -32,6 +40,18 @@ describe('parseOptions', () => {
     expect(parseOptions(['--connect', text])).toMatchObject({ source: { kind: 'connect', host, port } })
   })
 
+  it.each([
+    ['--window 1', 1_000],
+    ['--window 1 --batch 300', 1_200],
+    ['--window 5 --batch 60000', 60_000],
+    ['--batch 70', 300_020],
+    ['--window 1000000 --batch 999', 1_000_000_998],
+  ])('rounds the window up to whole batches with %s', (args, windowMs) => {
+    const options = parseOptions(args.split(' '))
+    expect(options).toMatchObject({ windowMs })
+    expect(options === 'help' || windowMs % options.batchMs).toBe(0)
+  })
+
   it('asks for help', () => {
     expect(parseOptions(['--help'])).toBe('help')
     expect(parseOptions(['-h', '--batch', 'x'])).toBe('help')
@@ -44,6 +64,12 @@ describe('parseOptions', () => {
     [['--batch', '9'], "--batch takes a whole number from 10, not '9'"],
     [['--batch', '1e3'], "--batch takes a whole number from 10, not '1e3'"],
     [['--partitions', '0'], "--partitions takes a whole number from 1, not '0'"],
+    [['--window', '0'], "--window takes a whole number from 1 to 1000000, not '0'"],
+    [['--window', '2.5'], "--window takes a whole number from 1 to 1000000, not '2.5'"],
+    [['--window', '1000001'], '--window takes a whole number from 1 to 1000000'],
+    [['--max-orders', 'many'], "--max-orders takes a whole number from 0, not 'many'"],
+    [['--max-cancellations=-1'], "--max-cancellations takes a whole number from 0, not '-1'"],
+    [['--blacklist', ''], '--blacklist takes a file, not an empty name'],
     [['--speed', 'fast'], "--speed takes lines a second above 0, or max, not 'fast'"],
     [['--speed', '0'], '--speed takes'],
     [['--data', ''], '--data takes a folder'],

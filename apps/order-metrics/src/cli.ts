@@ -1,20 +1,25 @@
 /** The command line: what can be asked for, and what is wrong with what was asked. */
 import { parseArgs } from 'node:util'
 import type { ReplaySpeed } from './replay.js'
+import type { Limits } from './suspicious.js'
 
 export const USAGE = `Usage: npm start -- [options]
 
 Replays real orders over a TCP socket into a Sluice stream and shows their metrics live.
 
-  --data DIR           replay all *.csv of DIR, in the order of their names (default: the sample, twelve days of orders)
-  --speed N|max        lines a second, or as fast as the job takes them (default: 260, the sample in two minutes)
-  --loop               replay again and again, until Ctrl-C
-  --connect HOST:PORT  read lines from there instead of a replay
-  --batch MS           batch interval in milliseconds, from 10 (default: 1000)
-  --partitions N       partitions that the job's figures are spread over (default: the engine's)
-  --out DIR            where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
-  --fresh              first remove the results of an earlier run from DIR
-  --help               show this
+  --data DIR             replay all *.csv of DIR, in the order of their names (default: the sample, twelve days of orders)
+  --speed N|max          lines a second, or as fast as the job takes them (default: 260, the sample in two minutes)
+  --loop                 replay again and again, until Ctrl-C
+  --connect HOST:PORT    read lines from there instead of a replay
+  --batch MS             batch interval in milliseconds, from 10 (default: 1000)
+  --window SECONDS       what the sliding window covers, rounded up to whole batches (default: 300)
+  --max-orders N         customers with more orders in the window are suspicious (default: 10)
+  --max-cancellations N  customers with more cancellations in the window are suspicious (default: 2)
+  --blacklist FILE       customers whose orders are marked, one a line; read again when it changes
+  --partitions N         partitions that the job's figures are spread over (default: the engine's)
+  --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
+  --fresh                first remove the results of an earlier run from DIR
+  --help                 show this
 `
 
 /** Where the lines come from. */
@@ -31,6 +36,11 @@ export type LineSource =
 export interface Options {
   readonly source: LineSource
   readonly batchMs: number
+  /** A multiple of the batch interval. */
+  readonly windowMs: number
+  readonly limits: Limits
+  /** Undefined: nobody is blacklisted. */
+  readonly blacklistFile: string | undefined
   readonly partitions: number | undefined
   /** Undefined: a new folder. */
   readonly outDirectory: string | undefined
@@ -44,14 +54,25 @@ export class UsageError extends Error {}
 const DEFAULT_LINES_PER_SECOND = 260
 const DEFAULT_BATCH_MS = 1_000
 const SHORTEST_BATCH_MS = 10
+const DEFAULT_WINDOW_SECONDS = 300
+const LONGEST_WINDOW_SECONDS = 1_000_000
+/** In the sample a handful of customers has more. */
+const DEFAULT_LIMITS: Limits = { orders: 10, cancellations: 2 }
 
 /** Reads the arguments behind the program's name; `help` when they ask for it. Throws {@link UsageError}. */
 export function parseOptions(args: readonly string[]): Options | 'help' {
   const values = readValues(args)
   if (values.help === true) return 'help'
+  const batchMs = readInteger('--batch', values.batch, SHORTEST_BATCH_MS) ?? DEFAULT_BATCH_MS
   return {
     source: readSource(values),
-    batchMs: readInteger('--batch', values.batch, SHORTEST_BATCH_MS) ?? DEFAULT_BATCH_MS,
+    batchMs,
+    windowMs: readWindowMs(values.window, batchMs),
+    limits: {
+      orders: readInteger('--max-orders', values['max-orders'], 0) ?? DEFAULT_LIMITS.orders,
+      cancellations: readInteger('--max-cancellations', values['max-cancellations'], 0) ?? DEFAULT_LIMITS.cancellations,
+    },
+    blacklistFile: readPath('--blacklist', values.blacklist, 'file'),
     partitions: readInteger('--partitions', values.partitions, 1),
     outDirectory: readPath('--out', values.out),
     fresh: values.fresh === true,
@@ -70,6 +91,10 @@ function readValues(args: readonly string[]) {
         loop: { type: 'boolean' },
         connect: { type: 'string' },
         batch: { type: 'string' },
+        window: { type: 'string' },
+        'max-orders': { type: 'string' },
+        'max-cancellations': { type: 'string' },
+        blacklist: { type: 'string' },
         partitions: { type: 'string' },
         out: { type: 'string' },
         fresh: { type: 'boolean' },
@@ -107,13 +132,20 @@ function readAddress(text: string): { readonly host: string; readonly port: numb
   return { host, port }
 }
 
-function readInteger(option: string, text: string | undefined, least: number): number | undefined {
+function readInteger(option: string, text: string | undefined, least: number, most?: number): number | undefined {
   if (text === undefined) return undefined
   const value = /^\d+$/.test(text) ? Number(text) : NaN
-  if (!(Number.isSafeInteger(value) && value >= least)) {
-    throw new UsageError(`${option} takes a whole number from ${String(least)}, not '${text}'`)
+  if (!(Number.isSafeInteger(value) && value >= least && value <= (most ?? Infinity))) {
+    const range = most === undefined ? `from ${String(least)}` : `from ${String(least)} to ${String(most)}`
+    throw new UsageError(`${option} takes a whole number ${range}, not '${text}'`)
   }
   return value
+}
+
+/** Whole batches only: a window that ends within one would cut it in two. */
+function readWindowMs(text: string | undefined, batchMs: number): number {
+  const seconds = readInteger('--window', text, 1, LONGEST_WINDOW_SECONDS) ?? DEFAULT_WINDOW_SECONDS
+  return Math.ceil((seconds * 1_000) / batchMs) * batchMs
 }
 
 function readSpeed(text: string | undefined): number | undefined {
@@ -125,7 +157,7 @@ function readSpeed(text: string | undefined): number | undefined {
   return value
 }
 
-function readPath(option: string, text: string | undefined): string | undefined {
-  if (text === '') throw new UsageError(`${option} takes a folder, not an empty name`)
+function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {
+  if (text === '') throw new UsageError(`${option} takes a ${kind}, not an empty name`)
   return text
 }

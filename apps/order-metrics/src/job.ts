@@ -2,21 +2,16 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import {
-  consoleLogger,
-  milliseconds,
-  StreamingContext,
-  textFileSink,
-  type BatchTime,
-  type DStream,
-  type Pair,
-} from '@sluice/core'
+import { consoleLogger, milliseconds, StreamingContext, textFileSink, type BatchTime, type DStream } from '@sluice/core'
 import { socketTextStream } from '@sluice/source-socket'
+import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { LineSource, Options } from './cli.js'
-import { orderMetrics, type OrderMetrics, type Standing, type Subject } from './metrics.js'
+import { orderMetrics, type OrderMetrics } from './metrics.js'
 import { isHeader } from './orders.js'
 import { startReplay, type Replay } from './replay.js'
 import { openResults, RunError, type Results } from './results.js'
+import { blacklistedRow, isInFiles, metricsRow, suspiciousRow } from './rows.js'
+import { suspicionsOf } from './suspicious.js'
 import { totalsOf, type Standings } from './totals.js'
 import { renderTotals, viewFor, type Output } from './view.js'
 
@@ -29,11 +24,13 @@ export interface Terminal {
 
 /** Runs the job to the end of its lines, or to Ctrl-C. Rejects when it failed; then there is no `totals.json`. */
 export async function runJob(options: Options, terminal: Terminal): Promise<void> {
+  const { blacklistFile } = options
+  const blacklist = blacklistFile === undefined ? undefined : await openBlacklist(blacklistFile)
   const source = await openSource(options.source)
   let results: Results | undefined
   try {
     results = await openResults(options.outDirectory, options.fresh, new Date())
-    const standings = await streamTo(results, source, options, terminal)
+    const standings = await streamTo(results, { ...source, blacklist }, options, terminal)
     const totals = totalsOf(standings)
     const path = await results.writeTotals(totals)
     terminal.stdout.write(`\n${renderTotals(totals).join('\n')}\n${path}\n`)
@@ -69,30 +66,41 @@ async function csvFiles(directory: string): Promise<string[]> {
   return files.map((name) => join(directory, name))
 }
 
+interface Inputs extends OpenSource {
+  readonly blacklist: Blacklist | undefined
+}
+
 /** Runs the stream until its source has ended and every batch is done. Returns how all subjects stand then. */
 async function streamTo(
   results: Results,
-  source: OpenSource,
-  { batchMs, partitions }: Options,
+  inputs: Inputs,
+  { batchMs, windowMs, limits, partitions }: Options,
   { stdout, stderr }: Terminal,
 ): Promise<Standings> {
   const view = viewFor(stdout, stderr, batchMs)
+  const logger = consoleLogger('warn', (line) => {
+    view.log(line.trimEnd())
+  })
   const ssc = new StreamingContext({
     appName: 'order-metrics',
     batchInterval: milliseconds(batchMs),
     parallelism: partitions,
-    logger: consoleLogger('warn', (line) => {
-      view.log(line.trimEnd())
-    }),
+    logger,
   })
+  const { blacklist } = inputs
+  const metrics = orderMetrics(orderLines(ssc, inputs), {
+    window: milliseconds(windowMs),
+    limits,
+    blacklist: blacklist && (() => blacklist.customers((message) => logger.warn(message))),
+  })
+  writeResults(metrics, results, blacklist !== undefined)
   let standings: Standings = []
-  const metrics = orderMetrics(orderLines(ssc, source))
-  writeResults(metrics, results)
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()
-    view.show({ batchTime, standings })
+    const suspicious = standings.flatMap((standing) => suspicionsOf(standing, limits))
+    view.show({ batchTime, windowMs, standings, suspicious })
   })
-  const requireWhole = watch(ssc, source, stdout)
+  const requireWhole = watch(ssc, inputs, stdout)
   await ssc.start()
   await ssc.awaitTermination()
   requireWhole()
@@ -106,20 +114,24 @@ function orderLines(ssc: StreamingContext, { host, port, replay }: OpenSource): 
   return replay === undefined ? lines.filter((line) => !isHeader(line)) : lines
 }
 
-function writeResults({ standings, rejected }: OrderMetrics, results: Results): void {
+function writeResults(metrics: OrderMetrics, results: Results, hasBlacklist: boolean): void {
+  const { standings, suspicious, blacklisted, rejected } = metrics
+  const { prefixes } = results
   standings
-    .filter(([, { batch }]) => batch.lines > 0)
+    .filter(isInFiles)
     .map(metricsRow)
-    .to(textFileSink({ prefix: results.metricsPrefix }))
+    .to(textFileSink({ prefix: prefixes.metrics }))
+  suspicious
+    .transform((rdd, batchTime) => rdd.map((customer) => suspiciousRow(customer, batchTime)))
+    .to(textFileSink({ prefix: prefixes.suspicious }))
+  if (hasBlacklist) {
+    blacklisted
+      .transform((rdd, batchTime) => rdd.map((order) => blacklistedRow(order, batchTime)))
+      .to(textFileSink({ prefix: prefixes.blacklisted }))
+  }
   rejected.foreachRDD(async (rdd, batchTime) => {
     await results.writeRejected(batchTime, await rdd.collect())
   })
-}
-
-/** A subject's figures in a batch, as they stand in files. */
-function metricsRow([[by, name], { batch }]: Pair<Subject, Standing>): object {
-  const { lines, orders, cancellations, revenue } = batch
-  return { by, name, lines, orders, cancellations, revenueThousandths: revenue }
 }
 
 /** Stops the job when its source has ended. The function returned throws when the run must not count. */

@@ -60,25 +60,64 @@ async function rejectedIn(directory: string): Promise<{ line: string; reason: st
   return lines.map((line) => JSON.parse(line) as { line: string; reason: string })
 }
 
-interface MetricRow {
-  by: string
-  name: string
+interface Figures {
   lines: number
   orders: number
   cancellations: number
   revenueThousandths: number
 }
 
+interface MetricRow extends Figures {
+  by: string
+  name: string
+  window: Figures
+}
+
+interface SuspiciousRow {
+  customer: string
+  orders: number
+  cancellations: number
+  revenueThousandths: number
+  batchTime: number
+}
+
+interface BlacklistedRow {
+  invoice: string
+  customer: string
+  revenueThousandths: number
+  batchTime: number
+}
+
 /** The figures of all batches. */
-async function metricRows(directory: string): Promise<MetricRow[]> {
-  const metrics = join(directory, 'metrics')
-  const rows: MetricRow[] = []
-  for (const name of await readdir(metrics, { recursive: true })) {
+function metricRows(directory: string): Promise<MetricRow[]> {
+  return rowsIn<MetricRow>(join(directory, 'metrics'))
+}
+
+/** What all files below a folder hold, batch by batch. */
+async function rowsIn<Row>(folder: string): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const name of (await readdir(folder, { recursive: true })).sort()) {
     if (!name.includes('part-')) continue
-    const lines = (await readFile(join(metrics, name), 'utf8')).split('\n').slice(0, -1)
-    rows.push(...lines.map((line) => JSON.parse(line) as MetricRow))
+    const lines = (await readFile(join(folder, name), 'utf8')).split('\n').slice(0, -1)
+    rows.push(...lines.map((line) => JSON.parse(line) as Row))
   }
   return rows
+}
+
+/** The rows of the last batch that has any. */
+async function lastRowsIn<Row>(folder: string): Promise<Row[]> {
+  const last = (await readdir(folder)).sort().at(-1)
+  return last === undefined ? [] : rowsIn<Row>(join(folder, last))
+}
+
+/** Distinct invoices of each customer in these lines. */
+function invoicesByCustomer(lines: readonly string[]): Map<string, Set<string>> {
+  const invoices = new Map<string, Set<string>>()
+  for (const line of lines) {
+    const [invoice = '', , , , , , customer = ''] = splitFields(line)
+    if (customer !== '') invoices.set(customer, (invoices.get(customer) ?? new Set()).add(invoice))
+  }
+  return invoices
 }
 
 /** What `--loop` sends, for longer than a test waits. */
@@ -127,6 +166,16 @@ describe('totals.json', () => {
     server = await serveBytes(Buffer.from(lines.join('\r\n')), nextSize)
     const result = await runApp(['--connect', server.address, '--batch', '50', '--partitions', '2', '--out', out])
     expect(result).toMatchObject({ code: 0 })
+    expect(await totalsIn(out)).toEqual(recompute(sample))
+  })
+
+  it('is the same whatever is in the window, suspicious or blacklisted', async () => {
+    const blacklist = join(folder, 'blacklist.txt')
+    await writeFile(blacklist, '17850.0\n')
+    const options = '--speed 15000 --batch 50 --window 1 --max-orders 0 --max-cancellations 0 --blacklist'
+    const result = await runApp([...options.split(' '), blacklist, '--out', out])
+    expect(result).toMatchObject({ code: 0, stderr: QUIET })
+    expect(result.stdout).toContain('suspicious  17850.0')
     expect(await totalsIn(out)).toEqual(recompute(sample))
   })
 
@@ -201,6 +250,44 @@ describe('the results', () => {
     for (const [name, tally] of Object.entries(byGroup)) expect(sums.get(`group ${name}`)).toMatchObject(tally)
   })
 
+  it('have the figures of the window beside those of the batch', async () => {
+    await runApp(['--speed', '30000', '--batch', '50', '--partitions', '3', '--out', out])
+    // The whole run lies in the last window of five minutes.
+    const { lines, orders, cancellations, revenueThousandths, byCountry, byGroup } = recompute(sample)
+    const rows = await lastRowsIn<MetricRow>(join(out, 'metrics'))
+    const windowOf = (by: string, name: string) => rows.find((row) => row.by === by && row.name === name)?.window
+    expect(windowOf('all', '')).toEqual({ lines, orders, cancellations, revenueThousandths })
+    for (const [name, tally] of Object.entries(byCountry)) expect(windowOf('country', name)).toMatchObject(tally)
+    for (const [name, tally] of Object.entries(byGroup)) expect(windowOf('group', name)).toMatchObject(tally)
+  })
+
+  it('name the suspicious customers, a few in the sample', async () => {
+    await runApp(['--speed', '15000', '--batch', '100', '--out', out])
+    const rows = await lastRowsIn<SuspiciousRow>(join(out, 'suspicious'))
+    const expected = [...invoicesByCustomer(sample)]
+      .map(([customer, invoices]) => {
+        const cancellations = [...invoices].filter((invoice) => invoice.startsWith('C')).length
+        return { customer, orders: invoices.size - cancellations, cancellations }
+      })
+      .filter(({ orders, cancellations }) => orders > 10 || cancellations > 2)
+    expect(expected).toHaveLength(6)
+    const byName = (a: { customer: string }, b: { customer: string }) => (a.customer < b.customer ? -1 : 1)
+    expect(
+      rows.map(({ customer, orders, cancellations }) => ({ customer, orders, cancellations })).sort(byName),
+    ).toEqual(expected.sort(byName))
+    expect(new Set(rows.map(({ batchTime }) => batchTime)).size).toBe(1)
+  })
+
+  it('have no files about suspicious customers or blacklisted orders when there are none', async () => {
+    const blacklist = join(folder, 'blacklist.txt')
+    await writeFile(blacklist, '# nobody\n')
+    await runApp(['--speed', 'max', '--batch', '100', '--max-orders', '99', '--max-cancellations', '99', '--out', out])
+    expect(await readdir(join(out, 'suspicious'))).toEqual([])
+    expect(await readdir(out)).not.toContain('blacklisted')
+    await runApp(['--speed', 'max', '--batch', '100', '--blacklist', blacklist, '--out', out, '--fresh'])
+    expect(await readdir(join(out, 'blacklisted'))).toEqual([])
+  })
+
   it('go to a new folder when none is named', async () => {
     const data = await dataOf({ 'a.csv': GOOD })
     const result = await runApp(['--data', data, '--speed', 'max', '--batch', '50'], { cwd: folder })
@@ -239,13 +326,71 @@ describe('the results', () => {
   })
 })
 
+describe('the blacklist', () => {
+  const revenueOf = (rows: readonly BlacklistedRow[]) => rows.reduce((sum, row) => sum + row.revenueThousandths, 0)
+
+  /** Waits until the last marked orders are this customer's. */
+  async function untilMarked(directory: string, customer: string): Promise<void> {
+    while (!(await lastRowsIn<BlacklistedRow>(directory)).some((row) => row.customer === customer)) await sleep(50)
+  }
+
+  it('marks the orders of its customers, which still count in the totals', async () => {
+    const blacklist = join(folder, 'blacklist.txt')
+    await writeFile(blacklist, '# scalpers\n17850.0\n15311.0 # cancels a lot\n')
+    const result = await runApp(['--speed', '30000', '--batch', '50', '--blacklist', blacklist, '--out', out])
+    expect(result.stdout).toContain('blacklisted  ')
+    const own = sample.filter((line) => ['17850.0', '15311.0'].includes(splitFields(line)[6] ?? ''))
+    const orders = own.filter((line) => !line.startsWith('C'))
+    const rows = await rowsIn<BlacklistedRow>(join(out, 'blacklisted'))
+    expect(new Set(rows.map(({ invoice }) => invoice)).size).toBe(recompute(own).orders)
+    expect(new Set(rows.map(({ customer }) => customer))).toEqual(new Set(['17850.0', '15311.0']))
+    expect(revenueOf(rows)).toBe(recompute(orders).revenueThousandths)
+    expect(await totalsIn(out)).toEqual(recompute(sample))
+  })
+
+  it('is read again while the job runs, and its last good version stands while it cannot be', async () => {
+    const blacklist = join(folder, 'blacklist.txt')
+    await writeFile(blacklist, '')
+    const data = await dataOf({ 'a.csv': [GOOD, GOOD.replace('17850.0', '13047.0').replace('536365', '1')].join('\n') })
+    const options = ['--data', data, '--loop', '--speed', '200', '--batch', '50', '--window', '1', '--out', out]
+    const app = startApp([...options, '--blacklist', blacklist])
+    const marked = join(out, 'blacklisted')
+    await app.shows('orders 2')
+    expect(await readdir(marked)).toEqual([])
+    await writeFile(blacklist, '17850.0\n')
+    await untilMarked(marked, '17850.0')
+    await rm(blacklist)
+    await sleep(500)
+    await writeFile(blacklist, '13047.0\n')
+    await untilMarked(marked, '13047.0')
+    app.interrupt()
+    const { code, stderr } = await app.ended
+    expect(code).toBe(0)
+    expect(stderr.match(/warn: cannot read the blacklist .*; its last 1 customers stand/g)).toHaveLength(1)
+    const rows = await rowsIn<BlacklistedRow>(marked)
+    const customers = rows.map(({ customer }) => customer)
+    // First the one, then the other, each in every batch until the list changed.
+    expect(customers).toEqual([...customers].sort().reverse())
+    expect(new Set(customers).size).toBe(2)
+    const { lines } = (await totalsIn(out)) as ExpectedTotals
+    expect(await totalsIn(out)).toMatchObject({ orders: 2, revenueThousandths: lines * 15_300 })
+  })
+
+  it('that is not there at the start is an error, before anything is made', async () => {
+    const result = await runApp(['--blacklist', 'missing.txt'], { cwd: folder })
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toMatch(/^order-metrics: cannot read the blacklist missing\.txt: ENOENT.*--blacklist.*\n$/)
+    expect(await readdir(folder)).toEqual([])
+  })
+})
+
 describe('the command line', () => {
   it('explains itself with --help', async () => {
     const result = await runApp(['--help'], { cwd: folder })
     expect(result).toMatchObject({ code: 0, stderr: '' })
-    for (const option of ['data', 'speed', 'loop', 'connect', 'batch', 'partitions', 'out', 'fresh', 'help']) {
-      expect(result.stdout).toContain(`--${option}`)
-    }
+    const options =
+      'data speed loop connect batch window max-orders max-cancellations blacklist partitions out fresh help'
+    for (const option of options.split(' ')) expect(result.stdout).toContain(`--${option}`)
     expect(await readdir(folder)).toEqual([])
   })
 

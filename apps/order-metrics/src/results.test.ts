@@ -33,10 +33,12 @@ const namesIn = async (directory: string): Promise<string[]> => (await readdir(d
 /** A folder as a run leaves it. */
 async function finishedRun(directory: string): Promise<void> {
   const results = await openIn(directory)
-  const batch = `${results.metricsPrefix}-1000`
-  await mkdir(batch, { recursive: true })
-  for (const name of ['part-00000', 'part-00001', '_SUCCESS', '_identity', '_temporary-1-0-0']) {
-    await writeFile(join(batch, name), '')
+  for (const prefix of Object.values(results.prefixes)) {
+    const batch = `${prefix}-1000`
+    await mkdir(batch, { recursive: true })
+    for (const name of ['part-00000', 'part-00001', '_SUCCESS', '_identity', '_temporary-1-0-0']) {
+      await writeFile(join(batch, name), '')
+    }
   }
   await results.writeTotals(totalsOf([]))
 }
@@ -82,6 +84,7 @@ describe('openResults', () => {
       'metrics/notes.txt',
       'metrics/batch-1000/notes.txt',
       'metrics/batch-x/part-00000',
+      'suspicious/notes.txt',
       'sub/totals.json',
     ]
     await mkdir(join(folder, 'sub'))

@@ -8,16 +8,19 @@ import { formatTotals, type Totals } from './totals.js'
 const TOTALS = 'totals.json'
 const TOTALS_IN_THE_MAKING = '_totals.json'
 const REJECTED = 'rejected.ndjson'
-const METRICS = 'metrics'
+/** What is written for each batch; a folder each. */
+const BATCH_RESULTS = ['metrics', 'suspicious', 'blacklisted'] as const
 const BATCH = 'batch'
+
+type BatchResult = (typeof BATCH_RESULTS)[number]
 
 /** A run cannot begin, or go on, for a reason outside this program. The message says what to do. */
 export class RunError extends Error {}
 
 export interface Results {
   readonly directory: string
-  /** Start of the paths that the batches' figures go to: batch T has the folder `metrics/batch-T`. */
-  readonly metricsPrefix: string
+  /** Start of the paths that what each batch gives goes to: batch T has the folder `metrics/batch-T`. */
+  readonly prefixes: Readonly<Record<BatchResult, string>>
   /** Adds a batch's rejected lines to `rejected.ndjson`; a batch written again replaces what it wrote before. */
   writeRejected(batchTime: number, lines: readonly RejectedLine[]): Promise<void>
   /** Writes `totals.json`, whole or not at all: it marks the run as finished. Returns its path. */
@@ -45,9 +48,14 @@ export async function openResults(directory: string | undefined, fresh: boolean,
 
 async function createResults(directory: string): Promise<Results> {
   const rejected = await BatchFile.create(join(directory, REJECTED))
+  const prefixOf = (result: BatchResult): string => join(directory, result, BATCH)
   return {
     directory,
-    metricsPrefix: join(directory, METRICS, BATCH),
+    prefixes: {
+      metrics: prefixOf('metrics'),
+      suspicious: prefixOf('suspicious'),
+      blacklisted: prefixOf('blacklisted'),
+    },
     writeRejected: (batchTime, lines) => {
       const text = lines.map(({ line, reason }) => `${JSON.stringify({ line, reason, batchTime })}\n`).join('')
       return rejected.write(batchTime, text)
@@ -90,22 +98,25 @@ async function refuseResults(directory: string): Promise<void> {
 async function removeResults(directory: string): Promise<void> {
   // First of all the mark of a finished run: a removal that breaks off leaves an unfinished one.
   for (const name of [TOTALS, TOTALS_IN_THE_MAKING, REJECTED]) await rm(join(directory, name), { force: true })
+  for (const result of BATCH_RESULTS) await removeBatches(join(directory, result))
+}
+
+async function removeBatches(directory: string): Promise<void> {
   for (const folder of await batchFolders(directory)) {
     for (const name of await readdir(folder)) {
       if (/^(part-\d{5,}|_SUCCESS|_identity|_temporary-[\d-]+)$/.test(name)) await rm(join(folder, name))
     }
     await removeIfEmpty(folder)
   }
-  await removeIfEmpty(join(directory, METRICS))
+  await removeIfEmpty(directory)
 }
 
 async function batchFolders(directory: string): Promise<string[]> {
-  const metrics = join(directory, METRICS)
-  if (!(await exists(metrics))) return []
-  const entries = await readdir(metrics, { withFileTypes: true })
+  if (!(await exists(directory))) return []
+  const entries = await readdir(directory, { withFileTypes: true })
   return entries
     .filter((entry) => entry.isDirectory() && /^batch-\d+$/.test(entry.name))
-    .map((entry) => join(metrics, entry.name))
+    .map((entry) => join(directory, entry.name))
 }
 
 async function removeIfEmpty(folder: string): Promise<void> {

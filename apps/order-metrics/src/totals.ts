@@ -1,6 +1,6 @@
 /** The result of a run: `totals.json`. */
 import type { Pair } from '@sluice/core'
-import { addFigures, NO_FIGURES, type Standing, type Subject, type SubjectKind } from './metrics.js'
+import { addFigures, NO_FIGURES, type Standing, type Subject, type SubjectKind } from './figures.js'
 import type { Thousandths } from './orders.js'
 
 interface Tally {

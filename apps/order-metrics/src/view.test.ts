@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { NO_FIGURES, type Figures, type Standing, type Subject } from './metrics.js'
+import { NO_FIGURES, type Figures, type Standing, type Subject } from './figures.js'
 import { formatTotals, totalsOf, type Standings } from './totals.js'
 import { pounds, renderBlock, renderTable, renderTotals, viewFor, type Output, type Snapshot } from './view.js'
 
@@ -9,10 +9,21 @@ const figures = (lines: number, orders: number, cancellations: number, revenue: 
   cancellations,
   revenue,
 })
-const standing = (total: Figures, batch: Figures = NO_FIGURES): Standing => ({ total, batch })
+const standing = (total: Figures, batch: Figures = NO_FIGURES, window: Figures = batch): Standing => ({
+  total,
+  batch,
+  window,
+})
 
 const standings: Standings = [
-  [['all', ''], standing(figures(31_000, 1_342, 116, 1_234_567_890), figures(260, 7, 1, 1_234_500))],
+  [
+    ['all', ''],
+    standing(
+      figures(31_000, 1_342, 116, 1_234_567_890),
+      figures(260, 7, 1, 1_234_500),
+      figures(8_000, 300, 20, 98_765_430),
+    ),
+  ],
   [['country', 'United Kingdom'], standing(figures(30_000, 1_300, 100, 1_000_000_000), figures(250, 6, 1, 1_000_000))],
   [['country', 'EIRE'], standing(figures(900, 42, 15, 234_567_890), figures(10, 1, 0, 234_500))],
   [['country', 'Narnia\x1b[2J'], standing(figures(100, 0, 1, -5))],
@@ -20,10 +31,23 @@ const standings: Standings = [
   [['group', 'M'], standing(figures(1, 1, 0, 10))],
   [['group', '84'], standing(figures(1, 1, 0, 10))],
   [['customer', '17850.0'], standing(figures(9, 2, 0, 500))],
+  [
+    ['blacklisted', '12748.0\x1b[2J'],
+    standing(figures(9, 3, 0, 4_000), figures(1, 0, 0, 500), figures(5, 2, 0, 3_000)),
+  ],
+  [['blacklisted', '13047.0'], standing(figures(9, 1, 0, 1_000))],
   [['rejected', 'date not a date'], standing(figures(3, 0, 0, 0), figures(1, 0, 0, 0))],
   [['rejected', 'price not a number'], standing(figures(4, 0, 0, 0))],
 ]
-const snapshot: Snapshot = { batchTime: new Date(2010, 11, 1, 8, 26, 0).getTime(), standings }
+const snapshot: Snapshot = {
+  batchTime: new Date(2010, 11, 1, 8, 26, 0).getTime(),
+  windowMs: 300_000,
+  standings,
+  suspicious: [
+    { customer: '15061.0', orders: 0, cancellations: 3, revenue: -5 },
+    { customer: '17850.0', orders: 1_234, cancellations: 1, revenue: 5 },
+  ],
+}
 
 describe('totalsOf and formatTotals', () => {
   it('give totals.json, names in the order of their codes', () => {
@@ -85,25 +109,27 @@ describe('pounds', () => {
 })
 
 describe('renderTable', () => {
-  it('shows orders, revenue, cancellations and rejected lines, so far and in the batch, with the best of each kind', () => {
-    expect(`\n${renderTable(snapshot, 19).join('\n')}\n`).toBe(`
+  it('shows orders, revenue, cancellations and rejected lines, so far, in the window and in the batch, with the best of each kind', () => {
+    expect(`\n${renderTable(snapshot, 21).join('\n')}\n`).toBe(`
 Order metrics after batch 08:26:00
-
-                                          so far                this batch
-                           orders      revenue £     orders      revenue £
-all                         1,342   1,234,567.89          7       1,234.50
-cancellations                 116                         1
-lines                      31,007                       261
-rejected lines                  7                         1
-customers                       1
+                                so far           last 5 min          this batch
+                  orders     revenue £  orders    revenue £  orders   revenue £
+all                1,342  1,234,567.89     300    98,765.43       7    1,234.50
+blacklisted            4          5.00       2         3.00       0        0.50
+cancellations        116                    20                    1
+lines             31,007                 8,001                  261
+rejected lines         7                     1                    1
+customers              1
 product groups
-  22                        1,342   1,234,567.89          7       1,234.50
-  84                            1           0.01          0           0.00
+  22               1,342  1,234,567.89       7     1,234.50       7    1,234.50
+  84                   1          0.01       0         0.00       0        0.00
 countries
-  United Kingdom            1,300   1,000,000.00          6       1,000.00
-  EIRE                         42     234,567.89          1         234.50
+  United Kingdom   1,300  1,000,000.00       6     1,000.00       6    1,000.00
+  EIRE                42    234,567.89       1       234.50       1      234.50
 top customers
-  17850.0                       2           0.50          0           0.00
+  17850.0              2          0.50       0         0.00       0        0.00
+suspicious  17850.0 (1,234 orders, 1 cancellation), 15061.0 (3 cancellations)
+blacklisted  12748.0?[2J (2 orders)
 `)
   })
 
@@ -113,8 +139,20 @@ top customers
       (_, i) => [['country', `Land ${String(i)}`], standing(figures(1, 1, 1, i))] as const,
     )
     const lines = renderTable({ ...snapshot, standings: [...standings, ...many] }, rows)
-    expect(lines.length).toBeLessThan(Math.max(rows, 17))
+    expect(lines.length).toBeLessThan(Math.max(rows, 18))
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(80)
+  })
+
+  it('names as many suspicious and blacklisted customers as a row takes, and says how many there are', () => {
+    const suspicious = Array.from({ length: 9 }, (_, i) => ({
+      customer: `1700${String(i)}.0`,
+      orders: 20 - i,
+      cancellations: i % 2,
+      revenue: 0,
+    }))
+    const lines = renderTable({ ...snapshot, suspicious: suspicious.toReversed() }, 24)
+    expect(lines).toContain('suspicious  17000.0 (20 orders), 17001.0 (19 orders, 1 cancellation) + 7 more')
+    expect(renderTable({ ...snapshot, suspicious: [] }, 24).join('\n')).not.toContain('suspicious')
   })
 
   it('lets no control character of the data through', () => {
@@ -127,11 +165,14 @@ describe('renderBlock', () => {
   it('shows the same in a few lines', () => {
     expect(renderBlock(snapshot)).toEqual([
       '08:26:00  orders 1,342 (+7)  revenue £1,234,567.89 (+£1,234.50)  cancellations 116 (+1)  lines 31,007 (+261)  rejected 7 (+1)',
+      '          last 5 min: orders 300  revenue £98,765.43  cancellations 20',
       '          group 22: orders 1,342 (+7)  revenue £1,234,567.89 (+£1,234.50)',
       '          group 84: orders 1 (+0)  revenue £0.01 (+£0.00)',
       '          country United Kingdom: orders 1,300 (+6)  revenue £1,000,000.00 (+£1,000.00)',
       '          country EIRE: orders 42 (+1)  revenue £234,567.89 (+£234.50)',
       '          customer 17850.0: orders 2 (+0)  revenue £0.50 (+£0.00)',
+      '          suspicious  17850.0 (1,234 orders, 1 cancellation), 15061.0 (3 cancellations)',
+      '          blacklisted  12748.0?[2J (2 orders)',
     ])
   })
 })

@@ -1,13 +1,17 @@
 /** What the terminal shows: one table that stands still and changes, or a few lines now and then where nobody watches. */
-import { addFigures, NO_FIGURES, type Standing, type SubjectKind } from './metrics.js'
+import { formatDuration } from '@sluice/core'
+import { addFigures, NO_FIGURES, type Figures, type Standing, type SubjectKind } from './figures.js'
 import type { Thousandths } from './orders.js'
+import type { SuspiciousCustomer } from './suspicious.js'
 import type { Standings, Totals } from './totals.js'
 
 /** The figures at the end of a batch. */
 export interface Snapshot {
   /** Batch time in milliseconds since the epoch. */
   readonly batchTime: number
+  readonly windowMs: number
   readonly standings: Standings
+  readonly suspicious: readonly SuspiciousCustomer[]
 }
 
 export interface View {
@@ -67,55 +71,100 @@ function plainView(output: Output, log: Output, everyBatches: number): View {
   }
 }
 
-const FIXED_ROWS = 13
-const NAME_WIDTH = 24
+/** All rows but the best of each kind, and the one on which the cursor stands. */
+const FIXED_ROWS = 15
+const WIDTH = 79
+const NAME_WIDTH = 17
+/** What has two columns each, and how wide these are: the longer a period, the more it comes to. */
+const PERIODS = [
+  { period: 'total', ordersWidth: 7, revenueWidth: 14 },
+  { period: 'window', ordersWidth: 8, revenueWidth: 13 },
+  { period: 'batch', ordersWidth: 8, revenueWidth: 12 },
+] as const
+type Period = (typeof PERIODS)[number]['period']
 
 /** The whole table, for a terminal of so many rows. */
 export function renderTable(snapshot: Snapshot, rows: number): string[] {
-  const { standings, batchTime } = snapshot
+  const { standings, batchTime, windowMs } = snapshot
   const names = Math.min(8, Math.max(1, Math.floor((rows - FIXED_ROWS) / 3)))
   const all = standingOf(standings, 'all')
   const rejected = standingOf(standings, 'rejected')
   const customers = standings.filter(([[by]]) => by === 'customer').length
+  const titles = { total: 'so far', window: `last ${formatDuration(windowMs)}`, batch: 'this batch' }
   return [
     `Order metrics after batch ${timeOfDay(batchTime)}`,
-    '',
-    `${' '.repeat(NAME_WIDTH)}${'so far'.padStart(24)}${'this batch'.padStart(26)}`,
-    row('', ['orders', 'revenue £', 'orders', 'revenue £']),
+    row('', (period) => ['', titles[period]]),
+    row('', () => ['orders', 'revenue £']),
     figuresRow('all', all),
-    row('cancellations', [count(all.total.cancellations), '', count(all.batch.cancellations), '']),
-    row('lines', [
-      count(all.total.lines + rejected.total.lines),
-      '',
-      count(all.batch.lines + rejected.batch.lines),
-      '',
-    ]),
-    row('rejected lines', [count(rejected.total.lines), '', count(rejected.batch.lines), '']),
-    row('customers', [count(customers), '', '', '']),
+    figuresRow('blacklisted', standingOf(standings, 'blacklisted')),
+    countsRow('cancellations', (period) => all[period].cancellations),
+    countsRow('lines', (period) => all[period].lines + rejected[period].lines),
+    countsRow('rejected lines', (period) => rejected[period].lines),
+    row('customers', (period) => [period === 'total' ? count(customers) : '', '']),
     ...section('product groups', standings, 'group', names),
     ...section('countries', standings, 'country', names),
     ...section('top customers', standings, 'customer', names),
+    ...flagged(snapshot, WIDTH),
   ]
 }
 
 const BLOCK_NAMES = 2
+const INDENT = ' '.repeat(10)
 
 /** The same in a few lines. */
-export function renderBlock({ batchTime, standings }: Snapshot): string[] {
+export function renderBlock(snapshot: Snapshot): string[] {
+  const { batchTime, windowMs, standings } = snapshot
   const all = standingOf(standings, 'all')
   const rejected = standingOf(standings, 'rejected')
   const lines = all.total.lines + rejected.total.lines
   const batchLines = all.batch.lines + rejected.batch.lines
   const kinds = ['group', 'country', 'customer'] as const
+  const { orders, cancellations, revenue } = all.window
   return [
     `${timeOfDay(batchTime)}  ${ordersAndRevenue(all)}  cancellations ${plus(all, 'cancellations')}` +
       `  lines ${count(lines)} (+${count(batchLines)})  rejected ${plus(rejected, 'lines')}`,
+    `${INDENT}last ${formatDuration(windowMs)}: orders ${count(orders)}  revenue ${pounds(revenue)}  cancellations ${count(cancellations)}`,
     ...kinds.flatMap((kind) =>
       ranked(standings, kind)
         .slice(0, BLOCK_NAMES)
-        .map(([name, standing]) => `          ${kind} ${name}: ${ordersAndRevenue(standing)}`),
+        .map(([name, standing]) => `${INDENT}${kind} ${name}: ${ordersAndRevenue(standing)}`),
     ),
+    ...flagged(snapshot, 2 * WIDTH).map((line) => `${INDENT}${line}`),
   ]
+}
+
+/** Who needs to be looked at, in a line for suspicious customers and one for blacklisted ones; none where there is nobody. */
+function flagged({ standings, suspicious }: Snapshot, width: number): string[] {
+  const suspects = suspicious
+    .toSorted((a, b) => b.orders + b.cancellations - a.orders - a.cancellations || (a.customer < b.customer ? -1 : 1))
+    .map(({ customer, ...figures }) => `${printable(customer)} (${invoices(figures)})`)
+  const blacklisted = ranked(standings, 'blacklisted')
+    .filter(([, { window }]) => window.orders > 0)
+    .map(([name, { window }]) => `${name} (${invoices(window)})`)
+  return [...listing('suspicious', suspects, width), ...listing('blacklisted', blacklisted, width)]
+}
+
+function invoices({ orders, cancellations }: { readonly orders: number; readonly cancellations: number }): string {
+  const parts = [
+    [orders, 'order'],
+    [cancellations, 'cancellation'],
+  ] as const
+  return parts
+    .filter(([value]) => value > 0)
+    .map(([value, name]) => `${count(value)} ${name}${value === 1 ? '' : 's'}`)
+    .join(', ')
+}
+
+/** As many of the items as the width takes, and how many there are beyond. */
+function listing(title: string, items: readonly string[], width: number): string[] {
+  if (items.length === 0) return []
+  const textOf = (shown: number): string => {
+    const more = items.length - shown
+    return `${title}  ${items.slice(0, shown).join(', ')}${more === 0 ? '' : ` + ${count(more)} more`}`
+  }
+  let shown = items.length
+  while (shown > 1 && textOf(shown).length > width) shown--
+  return [textOf(shown)]
 }
 
 /** What a run ends with. */
@@ -143,21 +192,26 @@ function ranked(standings: Standings, kind: SubjectKind): [name: string, standin
 /** The sums over all subjects of a kind. */
 function standingOf(standings: Standings, kind: SubjectKind): Standing {
   const own = standings.filter(([[by]]) => by === kind).map(([, standing]) => standing)
-  return {
-    total: own.map(({ total }) => total).reduce(addFigures, NO_FIGURES),
-    batch: own.map(({ batch }) => batch).reduce(addFigures, NO_FIGURES),
-  }
+  const sumOf = (period: Period): Figures => own.map((standing) => standing[period]).reduce(addFigures, NO_FIGURES)
+  return { total: sumOf('total'), window: sumOf('window'), batch: sumOf('batch') }
 }
 
-function figuresRow(name: string, { total, batch }: Standing): string {
-  return row(name, [count(total.orders), pounds(total.revenue, ''), count(batch.orders), pounds(batch.revenue, '')])
+function figuresRow(name: string, standing: Standing): string {
+  return row(name, (period) => [count(standing[period].orders), pounds(standing[period].revenue, '')])
 }
 
-function row(name: string, cells: readonly [string, string, string, string]): string {
-  const [orders, revenue, batchOrders, batchRevenue] = cells
+function countsRow(name: string, countIn: (period: Period) => number): string {
+  return row(name, (period) => [count(countIn(period)), ''])
+}
+
+function row(name: string, cellsOf: (period: Period) => readonly [orders: string, revenue: string]): string {
   const cut = Array.from(name).slice(0, NAME_WIDTH).join('')
-  const text = `${cut.padEnd(NAME_WIDTH)}${orders.padStart(9)}${revenue.padStart(15)}${batchOrders.padStart(11)}${batchRevenue.padStart(15)}`
-  return text.trimEnd()
+  const cells = PERIODS.map(({ period, ordersWidth, revenueWidth }) => {
+    const [orders, revenue] = cellsOf(period)
+    const first = orders.padStart(ordersWidth)
+    return first + revenue.padStart(ordersWidth + revenueWidth - first.length)
+  })
+  return (cut.padEnd(NAME_WIDTH) + cells.join('')).trimEnd()
 }
 
 function ordersAndRevenue(standing: Standing): string {

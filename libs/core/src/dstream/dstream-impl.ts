@@ -29,7 +29,7 @@ import { DStreamOutputs, type StreamEnvironment } from './dstream-outputs.js'
 import { MapWithStateStream, ReducedWindowStream, SnapshotStream, UpdateStateStream } from './state-stream.js'
 import { DerivedStream, type StreamNode } from './stream-node.js'
 import { TransformStream, type TransformFunction } from './transform-stream.js'
-import { sliceTimes, WindowStream } from './window-stream.js'
+import { slicesOf, WindowStream } from './window-stream.js'
 
 type AnyPair = Pair<unknown, unknown>
 
@@ -212,8 +212,12 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
   }
 
   reduceByWindow<V>(this: DStream<V>, f: (a: V, b: V) => V, options: ReduceWindowOptions<null, V>): DStream<V> {
-    const { window, slide, inverse } = options
-    if (inverse === undefined) return this.reduce(f).window(window, slide).reduce(f, nameOf(options))
+    requireFunction('reduceByWindow', f)
+    const { window, slide, inverse, keep } = options
+    if (inverse === undefined) {
+      const reduced = this.reduce(f).window(window, slide).reduce(f, nameOf(options))
+      return keep === undefined ? reduced : reduced.filter((value) => keep(null, value))
+    }
     const keyed = this.map((record): Pair<null, V> => [null, record])
     const values = self(keyed.reduceByKeyAndWindow(f, { ...options, partitions: 1, partitioner: undefined }))
     return values.#each('values', undefined, (rdd) => rdd.values())
@@ -238,6 +242,8 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
     options: ReduceWindowOptions<K, V>,
   ): DStream<Pair<K, V>> {
     const me = self(this)
+    requireFunction('reduceByKeyAndWindow', f)
+    if (options.keep !== undefined) requireFunction('reduceByKeyAndWindow', options.keep)
     const partitioner = me.partitioner(options)
     const slices = self(this.reduceByKey(f, { partitioner }))
     const { window, slide = me.slideDuration, inverse, keep } = options
@@ -271,6 +277,12 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
     const me = self(this)
     requireFunction('mapWithState', f)
     const operator = me.node.graph.opId('mapWithState', options)
+    const timeout = options?.timeout ?? 0
+    requireArgument(
+      timeout >= 0,
+      operator,
+      `timeout must be a duration of at least 0, not ${String(timeout)}; use seconds()`,
+    )
     const spec = { f: f as StateFunction, operator, timeoutMs: options?.timeout }
     const node = new MapWithStateStream(me.node, spec, me.partitioner(options), options?.initialState)
     return new MapWithStateImpl(node, me.environment)
@@ -282,12 +294,13 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
 
   persist(level: StorageLevel = 'memory-and-disk'): this {
     this.node.graph.requireOpen('persist')
-    this.node.level = level
+    this.node.persist(level)
     return this
   }
 
   remember(duration: Duration): this {
     this.node.graph.requireOpen('remember')
+    this.node.isRemembered = true
     this.node.remember(duration)
     return this
   }
@@ -302,10 +315,10 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
 
   slice(from: BatchTime, to: BatchTime): Rdd<T>[] {
     const scope = this.node.graph.runningScope()
-    return sliceTimes(this.node, from - 1, to).flatMap((time) => {
-      const rdd = time < from ? undefined : this.node.at(time)
-      return rdd === undefined ? [] : [new RddImpl<T>(rdd, scope)]
-    })
+    const { lastBatch } = this.node.graph
+    // The slide before, so that the batch that `from` lies in is there too. Later ones than that which runs are not made yet.
+    const rdds = slicesOf(this.node, from - this.slideDuration, Math.min(to, lastBatch))
+    return rdds.map((rdd) => new RddImpl<T>(rdd, scope))
   }
 
   /** The partitioner of a shuffle of this stream. */

@@ -202,8 +202,11 @@ export interface DStream<out T> {
   to(sink: Sink<T>, options?: OutputOptions): void
 }
 
-/** The stream of what the function returned, and the state behind it. */
-export interface MapWithStateDStream<K, S, out E> extends DStream<E> {
+/**
+ * The stream of what the function returned, and the state behind it. An intersection, as an interface of its own would be
+ * compared method by method and be no `DStream<unknown>`.
+ */
+export type MapWithStateDStream<K, S, E> = DStream<E> & {
   /** All keys with their state, after each batch. */
   stateSnapshots(options?: OpOptions): DStream<Pair<K, S>>
 }

@@ -5,7 +5,6 @@ import type { OpOptions } from '../rdd/types.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import type { RddNode } from '../rdd/lineage.js'
 import type { BatchScopes, OutputStream, StatefulStream, StreamAtTimes } from './output.js'
-import { prepareStreams } from './generate.js'
 
 /** What the streams of a graph need of their context. */
 export interface GraphOwner {
@@ -24,7 +23,12 @@ export class StreamGraph {
   /** Set while a batch runs. */
   running: RddScope | undefined
   readonly #counters = new Map<string, number>()
-  readonly #names = new Set<string>()
+  readonly #ids = new Set<string>()
+  /** Times without batch, both ends excluded: a clock that was set forward leaves them (E12). */
+  #skipped: (readonly [after: BatchTime, before: BatchTime])[] = []
+  #lastBatch: BatchTime | undefined
+  /** Streams whose functions are called when a batch starts, parents first. */
+  #prepared: readonly StreamAtTimes[] | undefined
   #closed: 'started' | 'stopped' | undefined
   #zeroTime: BatchTime | undefined
 
@@ -58,12 +62,15 @@ export class StreamGraph {
     this.requireOpen(kind)
     const number = this.#counters.get(kind) ?? 0
     this.#counters.set(kind, number + 1)
-    const name = options?.name
-    if (name === undefined) return `${kind}-${String(number)}`
-    requireArgument(name !== '' && !name.includes('/'), kind, `the name '${name}' must not be empty or hold a slash`)
-    requireArgument(!this.#names.has(name), kind, `the name '${name}' is used twice; give each operator its own`)
-    this.#names.add(name)
-    return name
+    const id = options?.name ?? `${kind}-${String(number)}`
+    requireArgument(
+      id !== '' && !id.includes('/'),
+      kind,
+      `the name '${id}' must not be empty or hold a slash; use letters, digits and dashes`,
+    )
+    requireArgument(!this.#ids.has(id), kind, `the name '${id}' is used twice; give each operator its own`)
+    this.#ids.add(id)
+    return id
   }
 
   /** The scope of the batch that runs, for `slice`. Throws `ACTION_OUTSIDE_BATCH` when none does. */
@@ -99,17 +106,45 @@ export class StreamGraph {
     })
   }
 
-  /** Runs what must run before RDDs can be made: the functions of `transform`. */
+  /** Time of the batch that runs, or ran last. */
+  get lastBatch(): BatchTime {
+    return this.#lastBatch ?? this.zeroTime
+  }
+
+  /** Whether there never was a batch of this time, though the next one has run. */
+  wasSkipped(time: BatchTime): boolean {
+    return this.#skipped.some(([after, before]) => time > after && time < before)
+  }
+
+  /** Begins a batch: runs what must run before RDDs can be made, the functions of `transform`. */
   async prepare(time: BatchTime, scopes: BatchScopes): Promise<void> {
-    if (!this.streams.some((stream) => stream.hasPrepare)) return
-    for (const { parent } of this.outputs) await prepareStreams(parent, time, scopes)
-    for (const stream of this.states) await prepareStreams(stream, time, scopes)
+    if (time > this.lastBatch + this.batchInterval) this.#skipped.push([this.lastBatch, time])
+    this.#lastBatch = time
+    this.#prepared ??= this.#needed().filter((stream) => stream.prepare !== undefined)
+    for (const stream of this.#prepared) if (stream.isValidTime(time)) await stream.prepare?.(time, scopes)
+  }
+
+  /** Streams that an output, a state or `slice` can ask for. */
+  #needed(): StreamAtTimes[] {
+    const needed = new Set<StreamAtTimes>()
+    const stack = [...this.outputs.map(({ parent }) => parent), ...this.states]
+    stack.push(...this.streams.filter(({ isRemembered }) => isRemembered))
+    for (let stream = stack.pop(); stream !== undefined; stream = stack.pop()) {
+      if (needed.has(stream)) continue
+      needed.add(stream)
+      stack.push(...stream.parents)
+    }
+    return this.streams.filter((stream) => needed.has(stream))
   }
 
   /** Drops what no later batch can ask for. */
   clearBefore(time: BatchTime): RddNode[] {
     const removed: RddNode[] = []
     for (const stream of this.streams) removed.push(...stream.clearBefore(time))
+    if (this.#skipped.length > 0) {
+      const oldest = time - Math.max(...this.streams.map(({ rememberMs }) => rememberMs))
+      this.#skipped = this.#skipped.filter(([, before]) => before > oldest)
+    }
     return removed
   }
 

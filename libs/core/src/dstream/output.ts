@@ -2,7 +2,6 @@
 import type { RddNode } from '../rdd/lineage.js'
 import type { RddScope } from '../rdd/scope.js'
 import type { OutputOptions, Sink } from '../sink/sink.js'
-import type { StateOperator } from '../state/state-operator.js'
 import type { BatchTime } from '../time/duration.js'
 
 /** What a batch gives to the functions that make its RDDs. */
@@ -16,27 +15,29 @@ export interface BatchScopes {
 /** A stream as its outputs and its graph see it. */
 export interface StreamAtTimes {
   readonly id: string
+  readonly parents: readonly StreamAtTimes[]
+  /** Whether the user asked for older RDDs than those of windows. */
+  readonly isRemembered: boolean
+  readonly rememberMs: number
   /** The RDD of a batch; undefined where the stream has none. */
   at(time: BatchTime): RddNode | undefined
   /** Forgets RDDs that are no longer remembered after the batch `time`, and gives them. */
   clearBefore(time: BatchTime): RddNode[]
   isValidTime(time: BatchTime): boolean
-  /** Whether the RDD of this time has been made and is not forgotten. */
-  has(time: BatchTime): boolean
-  /** Which RDDs of other streams are needed for that of `time`. */
-  needs(time: BatchTime): readonly (readonly [StreamAtTimes, BatchTime])[]
-  /** Whether `prepare` does anything. */
-  readonly hasPrepare: boolean
-  /** Runs what must have run before the RDD of this time can be made. */
-  prepare(time: BatchTime, scopes: BatchScopes): Promise<void> | undefined
+  /** Of streams that have something to run before the RDD of this time can be made: runs it. Once in each run of a batch. */
+  prepare?(time: BatchTime, scopes: BatchScopes): Promise<void>
   /** Remembers for at least `ms`, and tells the parents how long they are needed. */
   settleRemember(ms: number): void
 }
 
-/** A stream with state: it is evaluated in each of its batches, whether an output reads it or not. */
+/** A stream with state, or of it: what it gives in a batch can only be made while that batch runs. */
 export interface StatefulStream extends StreamAtTimes {
-  readonly state: StateOperator
+  /** Whether nothing of this batch is left to be made. */
+  isEvaluated(time: BatchTime): boolean
+  /** The batch's changes become the state. */
   commit(time: BatchTime): void
+  /** The batch's changes are forgotten. */
+  rollback(): void
 }
 
 /** One output's run of one batch: the scope its RDDs belong to, and how sinks are written. */

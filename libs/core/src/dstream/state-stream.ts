@@ -5,15 +5,18 @@ import { grouping } from '../rdd/engine-functions.js'
 import { pipelineChunks, pipelineRecords } from '../rdd/run.js'
 import type { Pair, Partitioner } from '../rdd/types.js'
 import { mapWithState, type StateSpec } from '../state/map-with-state.js'
-import { StateOperator, type StatePartition } from '../state/state-operator.js'
+import { StateOperator, type Results } from '../state/state-operator.js'
+import type { StatePartition } from '../state/state-partition.js'
 import { updateState, type UpdateFunction } from '../state/update-state.js'
-import { slideWindow, type WindowFunctions } from '../state/window-state.js'
+import { slideWindow, type WindowChange, type WindowFunctions } from '../state/window-state.js'
+import type { StorageLevel } from '../storage/storage-level.js'
 import type { BatchTime, Duration } from '../time/duration.js'
+import type { StatefulStream } from './output.js'
 import { StreamNode } from './stream-node.js'
-import { requireWindow, slicesOf, sliceTimes } from './window-stream.js'
+import { requireWindow, slicesOf } from './window-stream.js'
 
 /** A stream whose partitions are evaluated once per batch, on the state of their keys. */
-export abstract class StateStream extends StreamNode {
+export abstract class StateStream extends StreamNode implements StatefulStream {
   readonly parents: readonly [StreamNode]
   readonly partitioner: Partitioner
   readonly state: StateOperator
@@ -38,14 +41,21 @@ export abstract class StateStream extends StreamNode {
       ([, ...pipelines], index) => this.#source(time, pipelines, index),
       this.keepsKeys ? this.partitioner : undefined,
     )
-    // Once the batch is committed its result cannot be made again (E4).
-    if (this.rememberMs > this.slideDuration) rdd.level = this.level ?? 'memory-and-disk'
+    if (this.outlivesBatch) rdd.level = durable(this.level)
     return rdd
+  }
+
+  isEvaluated(time: BatchTime): boolean {
+    return this.state.isEvaluated(time)
   }
 
   /** Makes the batch's changes the state. */
   commit(time: BatchTime): void {
     this.state.commit(time)
+  }
+
+  rollback(): void {
+    this.state.rollback()
   }
 
   /** Whether the results are pairs with the keys of the state. */
@@ -57,7 +67,7 @@ export abstract class StateStream extends StreamNode {
     inputs: readonly Pipeline[],
     time: BatchTime,
     env: TaskEnv,
-  ): Promise<readonly unknown[]>
+  ): Promise<Results>
 
   #empty(): RddNode {
     return new SourceNode(Array.from({ length: this.partitioner.partitions }, () => ({ kind: 'records', records: [] })))
@@ -65,12 +75,12 @@ export abstract class StateStream extends StreamNode {
 
   #source(time: BatchTime, inputs: readonly Pipeline[], index: number): Source {
     const { state } = this
-    const evaluate = (own: StatePartition, env: TaskEnv): Promise<readonly unknown[]> =>
-      this.evaluate(own, inputs, time, env)
+    const evaluate = (own: StatePartition, env: TaskEnv): Promise<Results> => this.evaluate(own, inputs, time, env)
     return {
       kind: 'driver',
       async *open(env) {
-        yield await state.evaluate(time, index, (own) => evaluate(own, env))
+        const results = await state.evaluate(time, index, (own) => evaluate(own, env))
+        yield* results()
       },
     }
   }
@@ -101,7 +111,7 @@ export class UpdateStateStream extends StateStream {
     [groups]: readonly Pipeline[],
     _time: BatchTime,
     env: TaskEnv,
-  ): Promise<readonly unknown[]> {
+  ): Promise<Results> {
     return updateState(state, pipelineChunks(groups as Pipeline, env), this.#update, this.id, env)
   }
 }
@@ -136,22 +146,41 @@ export class MapWithStateStream extends StateStream {
     [pairs]: readonly Pipeline[],
     time: BatchTime,
     env: TaskEnv,
-  ): Promise<readonly unknown[]> {
+  ): Promise<Results> {
     return mapWithState(state, pipelineChunks(pairs as Pipeline, env), this.#spec, time, env)
   }
 }
 
+/** Once the batch is committed, a result of state cannot be made again (E4): no level may lose it. */
+function durable(level: StorageLevel | undefined): StorageLevel {
+  return level === 'disk' ? level : 'memory-and-disk'
+}
+
 /** All keys with their state after each batch. */
-export class SnapshotStream extends StreamNode {
+export class SnapshotStream extends StreamNode implements StatefulStream {
   readonly parents: readonly [MapWithStateStream]
 
   constructor(mapped: MapWithStateStream, id: string) {
     super(mapped.graph, id)
     this.parents = [mapped]
+    this.graph.addState(this)
   }
 
   get slideDuration(): Duration {
     return this.parents[0].slideDuration
+  }
+
+  // One that a later batch asks for must be made, and stored, in its own.
+  isEvaluated(): boolean {
+    return !this.outlivesBatch
+  }
+
+  commit(): void {
+    // The state is the parent's.
+  }
+
+  rollback(): void {
+    // The state is the parent's.
   }
 
   protected compute(time: BatchTime): RddNode {
@@ -161,7 +190,7 @@ export class SnapshotStream extends StreamNode {
       ([input], index) => this.#source(input as Pipeline, time, index),
       mapped.partitioner,
     )
-    if (this.rememberMs > this.slideDuration) rdd.level = this.level ?? 'memory-and-disk'
+    if (this.outlivesBatch) rdd.level = durable(this.level)
     return rdd
   }
 
@@ -173,13 +202,7 @@ export class SnapshotStream extends StreamNode {
         // The batch must have been evaluated before its state is there to be read.
         await pipelineRecords(input, env)
         state.requireCurrent(time)
-        const partition = state.partitions[index] as StatePartition
-        const out: unknown[] = []
-        for (const box of partition.boxes()) {
-          const value = partition.read(box)
-          if (value !== undefined) out.push([box.k, value])
-        }
-        yield out
+        yield* (state.partitions[index] as StatePartition).pairs()
       },
     }
   }
@@ -201,8 +224,8 @@ export class ReducedWindowStream extends StateStream {
     slide: Duration,
     partitioner: Partitioner,
   ) {
-    super(reduced, functions.operator, partitioner)
     requireWindow(reduced, functions.operator, window, slide)
+    super(reduced, functions.operator, partitioner)
     this.#functions = functions
     this.#windowMs = window
     this.#slide = slide
@@ -213,18 +236,14 @@ export class ReducedWindowStream extends StateStream {
     return this.#slide
   }
 
-  override needs(time: BatchTime): readonly (readonly [StreamNode, BatchTime])[] {
-    const [parent] = this.parents
-    return sliceTimes(parent, this.#from - this.#windowMs, time).map((at) => [parent, at])
-  }
-
-  // A slice is read when it leaves: one slide after its window.
+  // A slice is read when it leaves: after its window, with the next result.
   protected override parentRememberMs(): number {
-    return this.rememberMs + this.#windowMs + this.#slide
+    return this.rememberMs + this.#windowMs
   }
 
   protected inputs(time: BatchTime): readonly RddNode[] {
-    return [...this.#leaving(time), ...this.#entering(time)].map(([, rdd]) => rdd)
+    const { leaving, entering } = this.#change(time)
+    return [...leaving, ...entering]
   }
 
   protected evaluate(
@@ -232,10 +251,14 @@ export class ReducedWindowStream extends StateStream {
     inputs: readonly Pipeline[],
     time: BatchTime,
     env: TaskEnv,
-  ): Promise<readonly unknown[]> {
+  ): Promise<Results> {
     const slices = inputs.map((input) => pipelineChunks(input, env))
-    const leaving = this.#leaving(time).length
-    return slideWindow(state, slices.slice(0, leaving), slices.slice(leaving), this.#functions, env)
+    const { leaving, isNew } = this.#change(time)
+    const change: WindowChange = {
+      leaving: isNew ? 'all' : slices.slice(0, leaving.length),
+      entering: slices.slice(leaving.length),
+    }
+    return slideWindow(state, change, this.#functions, env)
   }
 
   override commit(time: BatchTime): void {
@@ -243,17 +266,18 @@ export class ReducedWindowStream extends StateStream {
     if (this.isValidTime(time)) this.#last = time
   }
 
-  get #from(): BatchTime {
-    return this.#last ?? this.graph.zeroTime
-  }
-
-  /** Slices of the last window that are not in this one. */
-  #leaving(time: BatchTime): (readonly [BatchTime, RddNode])[] {
-    return slicesOf(this.parents[0], this.#from - this.#windowMs, Math.min(this.#from, time - this.#windowMs))
-  }
-
-  /** Slices of this window that were not in the last one. */
-  #entering(time: BatchTime): (readonly [BatchTime, RddNode])[] {
-    return slicesOf(this.parents[0], Math.max(this.#from, time - this.#windowMs), time)
+  /** Slices of the last window that are not in this one, and those of this window that were not in the last one. */
+  #change(time: BatchTime): {
+    readonly isNew: boolean
+    readonly leaving: readonly RddNode[]
+    readonly entering: readonly RddNode[]
+  } {
+    const [parent] = this.parents
+    const last = this.#last ?? this.graph.zeroTime
+    const start = time - this.#windowMs
+    // Where a result was left out (E12), slices of the last one may be forgotten already: the window is made anew.
+    const isNew = time - last > this.#slide
+    const leaving = isNew ? [] : slicesOf(parent, last - this.#windowMs, Math.min(last, start))
+    return { isNew, leaving, entering: slicesOf(parent, isNew ? start : Math.max(last, start), time) }
   }
 }

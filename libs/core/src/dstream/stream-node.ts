@@ -5,15 +5,17 @@ import type { StorageLevel } from '../storage/storage-level.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import { isValidTime } from '../time/ticks.js'
 import type { StreamGraph } from './graph.js'
-import type { BatchScopes } from './output.js'
+import type { StreamAtTimes } from './output.js'
 
-export abstract class StreamNode {
+export abstract class StreamNode implements StreamAtTimes {
   readonly graph: StreamGraph
   readonly id: string
   abstract readonly parents: readonly StreamNode[]
   abstract readonly slideDuration: Duration
   /** Where RDDs are kept once computed; undefined: computed again for each use. */
   level: StorageLevel | undefined
+  /** Whether the user asked for older RDDs than those of windows. */
+  isRemembered = false
   /** How long after its batch an RDD can still be asked for. */
   #rememberMs = 0
   readonly #generated = new Map<BatchTime, RddNode>()
@@ -29,6 +31,11 @@ export abstract class StreamNode {
     return Math.max(this.#rememberMs, this.slideDuration)
   }
 
+  /** Whether an RDD can be asked for after its batch. */
+  get outlivesBatch(): boolean {
+    return this.rememberMs > this.slideDuration
+  }
+
   /** Keeps RDDs for at least this long, and what they are made of. */
   remember(ms: number): void {
     if (ms <= this.#rememberMs) return
@@ -42,31 +49,26 @@ export abstract class StreamNode {
     for (const parent of this.parents) parent.remember(this.parentRememberMs())
   }
 
-  /** Which RDDs of parents are needed for that of `time`. */
-  needs(time: BatchTime): readonly (readonly [StreamNode, BatchTime])[] {
-    return this.parents.map((parent) => [parent, time])
+  /** What the user asks for by `persist`. */
+  persist(level: StorageLevel): void {
+    this.level = level
   }
 
   isValidTime(time: BatchTime): boolean {
     return isValidTime(time, this.graph.zeroTime, this.slideDuration)
   }
 
-  /** Whether the RDD of this time has been made and is not forgotten. */
-  has(time: BatchTime): boolean {
-    return this.#generated.has(time)
-  }
-
   /** The RDD of this batch, made once; undefined where the stream has none. Throws `RDD_DROPPED` for one that is forgotten. */
   at(time: BatchTime): RddNode | undefined {
-    if (!this.isValidTime(time)) return undefined
+    if (!this.isValidTime(time) || this.graph.wasSkipped(time)) return undefined
     const known = this.#generated.get(time)
     if (known !== undefined) return known
     if (time <= this.#clearedTo) throw this.#dropped(time)
     const computed = this.compute(time)
     if (computed === undefined) return undefined
-    // One that belongs to another stream is that one's to keep and to release.
-    const rdd = computed.ofStream ? new UnionNode([computed]) : computed
-    rdd.ofStream = true
+    // One that belongs to another stream, or to the user, is theirs to keep and to release.
+    const rdd = computed.isOwned ? new UnionNode([computed]) : computed
+    rdd.isOwned = true
     rdd.level ??= this.level
     this.#generated.set(time, rdd)
     return rdd
@@ -82,15 +84,6 @@ export abstract class StreamNode {
       removed.push(rdd)
     }
     return removed
-  }
-
-  get hasPrepare(): boolean {
-    return false
-  }
-
-  /** Runs what must have run before the RDD of this time can be made; called before `at` when a batch starts. */
-  prepare(_time: BatchTime, _scopes: BatchScopes): Promise<void> | undefined {
-    return undefined
   }
 
   protected parentRememberMs(): number {

@@ -1,9 +1,11 @@
 /** transform: any function from RDDs to an RDD, called once in each run of a batch, when the batch starts (E3). */
 import { SluiceError } from '../errors.js'
-import type { RddNode } from '../rdd/lineage.js'
+import { deepCopy } from '../rdd/copy.js'
+import { freezeDeep } from '../rdd/freeze.js'
+import { UnionNode, type RddNode } from '../rdd/lineage.js'
 import type { Rdd } from '../rdd/rdd.js'
 import { RddImpl, self } from '../rdd/rdd-impl.js'
-import type { RddScope } from '../rdd/scope.js'
+import { batchFunctionFailed } from '../rdd/run.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import type { BatchScopes } from './output.js'
 import { StreamNode } from './stream-node.js'
@@ -18,7 +20,7 @@ export class TransformStream extends StreamNode {
   readonly parents: readonly [StreamNode, ...StreamNode[]]
   readonly #f: TransformFunction
   readonly #sideData: (() => unknown) | undefined
-  readonly #results = new Map<BatchTime, RddNode>()
+  #result: { readonly time: BatchTime; readonly rdd: RddNode } | undefined
 
   constructor(
     parents: readonly [StreamNode, ...StreamNode[]],
@@ -36,36 +38,52 @@ export class TransformStream extends StreamNode {
     return this.parents[0].slideDuration
   }
 
-  override get hasPrepare(): boolean {
-    return true
-  }
-
   /** Calls the user's function; the side data of a batch are those recorded when it first started (E10). */
-  override async prepare(time: BatchTime, scopes: BatchScopes): Promise<void> {
-    if (this.#results.has(time)) return
+  async prepare(time: BatchTime, scopes: BatchScopes): Promise<void> {
     const rdds = this.parents.map((parent) => this.required(parent, time))
-    const side = this.#sideData === undefined ? undefined : await scopes.sideData(this.id, this.#sideData)
-    const scope = scopes.scope(this.id)
-    this.#results.set(time, await this.#call(rdds, time, side, scope))
+    const result = await this.#call(rdds, time, scopes)
+    if (result?.['~sluice'] !== 'rdd/1') throw this.#noRdd(result)
+    this.#result = { time, rdd: self(result).node }
+    // Kept from now on, also if nothing asks for it before a later window does.
+    this.at(time)
   }
 
-  async #call(rdds: readonly RddNode[], time: BatchTime, side: unknown, scope: RddScope): Promise<RddNode> {
-    const result = (await this.#f(
-      rdds.map((rdd) => new RddImpl<never>(rdd, scope)),
-      time,
-      side,
-    )) as Rdd<unknown> | undefined | null
-    if (result?.['~sluice'] === 'rdd/1') return self(result).node
+  async #call(
+    rdds: readonly RddNode[],
+    time: BatchTime,
+    scopes: BatchScopes,
+  ): Promise<Rdd<unknown> | undefined | null> {
+    const scope = scopes.scope(this.id)
+    try {
+      const side = this.#sideData === undefined ? undefined : await scopes.sideData(this.id, this.#sideData)
+      return await this.#f(
+        rdds.map((rdd) => new RddImpl<never>(rdd, scope)),
+        time,
+        // What the function does to them must not get into the record.
+        freezeDeep(side) ? side : deepCopy(side),
+      )
+    } catch (error) {
+      throw batchFunctionFailed(error, this.id, time)
+    }
+  }
+
+  protected compute(time: BatchTime): RddNode {
+    const result = this.#result
+    this.#result = undefined
+    // It may be an RDD that the user has kept for all batches.
+    if (result?.time === time) return new UnionNode([result.rdd])
     throw new SluiceError({
-      code: 'GRAPH_INVALID',
+      code: 'RDD_MISSING',
       component: this.id,
-      message: `the function must return an RDD, and returned ${result === null ? 'null' : typeof result}`,
+      message: `its function was not called for batch ${String(time)}, as no output needs the stream; call remember() on it before start() to slice it`,
     })
   }
 
-  protected compute(time: BatchTime): RddNode | undefined {
-    const result = this.#results.get(time)
-    this.#results.delete(time)
-    return result
+  #noRdd(result: unknown): SluiceError {
+    return new SluiceError({
+      code: 'GRAPH_INVALID',
+      component: this.id,
+      message: `the function must return an RDD, and returned ${result === null ? 'null' : typeof result}; return the RDD that the batch goes on with`,
+    })
   }
 }

@@ -3,6 +3,7 @@ import { requireArgument } from '../errors.js'
 import type { RddNode } from '../rdd/lineage.js'
 import { SourceNode } from '../rdd/lineage.js'
 import { unionOf } from '../rdd/union.js'
+import type { StorageLevel } from '../storage/storage-level.js'
 import { formatDuration, isMultipleOf, type BatchTime, type Duration } from '../time/duration.js'
 import { StreamNode } from './stream-node.js'
 
@@ -12,8 +13,8 @@ export class WindowStream extends StreamNode {
   readonly #windowMs: number
 
   constructor(parent: StreamNode, id: string, window: Duration, slide: Duration) {
-    super(parent.graph, id)
     requireWindow(parent, id, window, slide)
+    super(parent.graph, id)
     this.parents = [parent]
     this.slideDuration = slide
     this.#windowMs = window
@@ -21,9 +22,9 @@ export class WindowStream extends StreamNode {
     parent.level ??= 'memory-and-disk'
   }
 
-  override needs(time: BatchTime): readonly (readonly [StreamNode, BatchTime])[] {
-    const [parent] = this.parents
-    return sliceTimes(parent, time - this.#windowMs, time).map((at) => [parent, at])
+  /** Slices are kept, not windows: else each record would be kept once for every window that it is in. */
+  override persist(level: StorageLevel): void {
+    this.parents[0].persist(level)
   }
 
   protected override parentRememberMs(): number {
@@ -34,7 +35,7 @@ export class WindowStream extends StreamNode {
   protected compute(time: BatchTime): RddNode {
     const [parent] = this.parents
     const slices = slicesOf(parent, time - this.#windowMs, time)
-    return slices.length === 0 ? new SourceNode([]) : unionOf(slices.map(([, rdd]) => rdd))
+    return slices.length === 0 ? new SourceNode([]) : unionOf(slices)
   }
 }
 
@@ -49,11 +50,11 @@ export function sliceTimes(parent: StreamNode, from: BatchTime, to: BatchTime): 
 }
 
 /** The parent's RDDs in that range, where it has them. */
-export function slicesOf(parent: StreamNode, from: BatchTime, to: BatchTime): (readonly [BatchTime, RddNode])[] {
-  const slices: (readonly [BatchTime, RddNode])[] = []
+export function slicesOf(parent: StreamNode, from: BatchTime, to: BatchTime): RddNode[] {
+  const slices: RddNode[] = []
   for (const time of sliceTimes(parent, from, to)) {
     const rdd = parent.at(time)
-    if (rdd !== undefined) slices.push([time, rdd])
+    if (rdd !== undefined) slices.push(rdd)
   }
   return slices
 }

@@ -52,12 +52,12 @@ export class FoundFiles {
     this.#rememberMs = rememberMs
   }
 
-  has(path: string, modifiedMs: number): boolean {
-    return (this.#recent.get(path) ?? this.#older.get(path)) === modifiedMs
+  has(name: string, modifiedMs: number): boolean {
+    return (this.#recent.get(name) ?? this.#older.get(name)) === modifiedMs
   }
 
-  add(path: string, modifiedMs: number): void {
-    this.#recent.set(path, modifiedMs)
+  add(name: string, modifiedMs: number): void {
+    this.#recent.set(name, modifiedMs)
   }
 
   /** What was found longer ago than the remembered time is let go of, all at once: a million entries need no loop. */

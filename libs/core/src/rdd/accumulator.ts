@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { requireArgument, SluiceError } from '../errors.js'
+import { deepCopy } from './copy.js'
 import { declareShared, workerHost, type WorkerHost } from './worker-mode.js'
 
 /** A variable that tasks add to and the driver reads. */
@@ -73,7 +74,8 @@ class AccumulatorImpl<A, V> implements Accumulator<A, V> {
   constructor(name: string, zero: A, add: (acc: A, value: V) => A, pending: () => Pending[] | undefined) {
     this.name = name
     this.#zero = zero
-    this.#value = zero
+    // `add` may change it in place.
+    this.#value = deepCopy(zero)
     this.#add = add
     this.#pending = pending
   }
@@ -94,7 +96,7 @@ class AccumulatorImpl<A, V> implements Accumulator<A, V> {
   }
 
   reset(): void {
-    this.#value = this.#zero
+    this.#value = deepCopy(this.#zero)
   }
 }
 

@@ -6,13 +6,14 @@ import { KeyedMap } from './keys.js'
 import { NarrowNode, type RddNode } from './lineage.js'
 import type { Compare } from './order.js'
 import { aggregated } from './lineage.js'
-import { hashPartitioner } from './partitioner.js'
+import { hashPartitioner, partsOfPartitioner } from './partitioner.js'
 import type { SampleOptions } from './rdd.js'
 import type { RddScope } from './scope.js'
 import { statsOf, type Stats } from './stats.js'
-import type { Pair, PartitionInfo } from './types.js'
+import type { Pair, Partitioner, PartitionInfo } from './types.js'
 import type { SampleResult } from './work.js'
-import { seededRandom, seedOf } from '../time/random.js'
+import { concatenated } from './run.js'
+import { seededRandom, seedOf, type Random } from '../time/random.js'
 
 /** What actions need of an RDD. */
 export interface Runnable {
@@ -22,7 +23,7 @@ export interface Runnable {
 
 export async function collect<T>({ node, scope }: Runnable): Promise<T[]> {
   const parts = (await scope.run(node, { kind: 'collect', limit: Infinity }, 'collect')) as T[][]
-  return parts.length === 1 ? (parts[0] as T[]) : parts.flat(1)
+  return parts.length === 1 ? (parts[0] as T[]) : concatenated(parts)
 }
 
 export async function count({ node, scope }: Runnable): Promise<number> {
@@ -120,7 +121,7 @@ export async function top<T>(
   const work = { kind: 'top', n, compare: compare as Compare<never> | undefined, descending } as const
   const parts = (await scope.run(node, work, operator)) as T[][]
   if (parts.length === 1) return parts[0] as T[]
-  return (await scope.runInline(parts.flat(1), work, operator)) as T[]
+  return (await scope.runInline(concatenated(parts), work, operator)) as T[]
 }
 
 export async function extreme<T>(
@@ -157,35 +158,69 @@ export async function takeSample<T>({ node, scope }: Runnable, n: number, option
   const seed = options.seed ?? 0
   const parts = (await scope.run(node, { kind: 'sample', n, seed }, 'takeSample')) as SampleResult[]
   const random = seededRandom(seedOf('takeSample', seed))
-  const total = parts.reduce((sum, part) => sum + part.count, 0)
-  if (total === 0) return []
-  const replace = options.withReplacement === true
-  // How many records each partition gives: drawn one by one, by the numbers that are left.
-  const left = parts.map((part) => part.count)
+  return options.withReplacement === true ? drawnAgain(parts, n, random) : drawn(parts, n, random)
+}
+
+/** Each draw takes a record out: from a partition by the number of records left in it, there from its sample. */
+function drawn<T>(parts: readonly SampleResult[], n: number, random: Random): T[] {
+  const left = parts.map(({ count: records }) => records)
+  const pools = parts.map(({ sample }) => [...sample] as T[])
+  const total = left.reduce((sum, records) => sum + records, 0)
   const taken: T[] = []
-  for (let i = 0, remaining = total; i < n && (replace || remaining > 0); i++) {
-    let at = random.integer(replace ? total : remaining)
-    const part = left.findIndex((count) => (at -= count) < 0)
-    const { sample } = parts[part] as SampleResult
-    const pool = sample as T[]
-    const index = random.integer(pool.length)
-    taken.push(pool[index] as T)
-    if (replace) continue
-    pool.splice(index, 1)
+  for (let remaining = total; taken.length < n && remaining > 0; remaining--) {
+    const part = partAt(left, random.integer(remaining))
     left[part] = (left[part] as number) - 1
-    remaining--
+    taken.push(takeFrom(pools[part] as T[], random))
   }
   return taken
 }
 
+/** Each draw is of a place among all records. What stands at a place is drawn without replacement when it first comes up. */
+function drawnAgain<T>(parts: readonly SampleResult[], n: number, random: Random): T[] {
+  const counts = parts.map(({ count: records }) => records)
+  const pools = parts.map(({ sample }) => [...sample] as T[])
+  const total = counts.reduce((sum, records) => sum + records, 0)
+  const atPlace = new Map<number, T>()
+  const taken: T[] = []
+  while (taken.length < n && total > 0) {
+    const place = random.integer(total)
+    if (!atPlace.has(place)) atPlace.set(place, takeFrom(pools[partAt(counts, place)] as T[], random))
+    taken.push(atPlace.get(place) as T)
+  }
+  return taken
+}
+
+function partAt(counts: readonly number[], place: number): number {
+  let at = place
+  return counts.findIndex((records) => (at -= records) < 0)
+}
+
+function takeFrom<T>(pool: T[], random: Random): T {
+  const index = random.integer(pool.length)
+  const record = pool[index] as T
+  const last = pool.pop() as T
+  if (index < pool.length) pool[index] = last
+  return record
+}
+
 export async function lookup<K, V>({ node, scope }: Runnable, key: K): Promise<V[]> {
-  const { partitioner } = node
-  const indexes = partitioner === undefined ? undefined : [partitioner.partitionOf(key)]
-  const parts = (await scope.run(node, { kind: 'collect', limit: Infinity }, 'lookup', indexes)) as Pair<K, V>[][]
   const wanted = new KeyedMap<V[]>('lookup')
   const found = wanted.insert(key, []).v
-  for (const [k, v] of parts.flat(1)) if (wanted.find(k) !== undefined) found.push(v)
+  const indexes = await partitionsOf(node.partitioner, key, scope)
+  const parts = (await scope.run(node, { kind: 'collect', limit: Infinity }, 'lookup', indexes)) as Pair<K, V>[][]
+  for (const part of parts) for (const [k, v] of part) if (wanted.find(k) !== undefined) found.push(v)
   return found
+}
+
+/** Where a key can be; undefined: anywhere. Partitioners may hold user functions, which run in tasks. */
+async function partitionsOf(
+  partitioner: Partitioner | undefined,
+  key: unknown,
+  scope: RddScope,
+): Promise<readonly number[] | undefined> {
+  if (partitioner === undefined) return undefined
+  if (partsOfPartitioner(partitioner).kind === 'hash') return [partitioner.partitionOf(key)]
+  return (await scope.runInline([key], { kind: 'locate', partitioner }, 'lookup')) as number[]
 }
 
 export async function foreach<T>({ node, scope }: Runnable, f: (record: T) => void): Promise<void> {

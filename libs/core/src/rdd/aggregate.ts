@@ -17,13 +17,13 @@ export async function* aggregatedChunks(
   const out = new CombineOut(operator, combiningOf(source.from, aggregator), {
     limit: env.spillRecords,
     onFull: (keyed) => {
-      external.add(keyed)
+      external.take(keyed)
     },
     settle: () => external.settle(),
   })
   await runPipeline(source.input, out, env)
   if (external.used) {
-    external.add(out.keyed)
+    external.take(out.keyed)
     yield* external.chunks()
   } else yield* pairChunks(out.keyed, operator)
 }
@@ -36,7 +36,7 @@ function combiningOf(from: 'values' | 'combiners', { create, add, merge }: Aggre
 }
 
 /** The boxes of a map as chunks of pairs. */
-export function* pairChunks(keyed: KeyedMap<unknown>, operator: string): Generator<readonly unknown[]> {
+function* pairChunks(keyed: KeyedMap<unknown>, operator: string): Generator<readonly unknown[]> {
   let chunk: unknown[] = []
   for (const box of keyed.boxes()) {
     chunk.push([box.k, refusePromise(box.v, operator)])

@@ -3,9 +3,11 @@ import { bucketOf, mergeRuns, SPILL_BUCKETS, SpilledBuckets, writeRun, type Sequ
 import { KeyedMap } from './keys.js'
 import { asPair } from './out.js'
 import type { Source, Spill, TaskEnv } from './pipeline.js'
-import { pipelineChunks } from './run.js'
+import { politeChunks } from './run.js'
 
-const CHUNK = 4_096
+const CHUNK = 1_024
+/** Values that are moved at once. */
+const STEP = 1_024
 
 /** For each key one list of values per input, in the order in which they came. */
 interface Group {
@@ -47,12 +49,12 @@ export async function* cogroupedChunks(
   let buckets: SpilledBuckets | undefined
   let sequence = 0
   for (const [input, pipeline] of inputs.entries()) {
-    for await (const chunk of pipelineChunks(pipeline, env)) {
+    for await (const chunk of politeChunks(pipeline, env)) {
       held += chunk.length
       if (buckets === undefined && held > env.spillRecords) {
         // From here on everything goes to disk, what was grouped so far first.
         buckets = new SpilledBuckets(env)
-        sequence = await spillGroups(grouper, buckets, operator)
+        sequence = await spillGroups(grouper, buckets, operator, env)
       }
       for (const record of chunk) {
         const [key, value] = asPair(record, operator)
@@ -60,20 +62,23 @@ export async function* cogroupedChunks(
         else buckets.add(bucketOf(key, operator), [sequence++, [input, key, value]])
       }
       await buckets?.settle()
-      if (env.pacer.ran(chunk.length)) await env.pacer.yield()
     }
   }
   if (buckets === undefined) yield* groupChunks(grouper)
   else yield* spilledGroups(operator, inputs.length, buckets, env)
 }
 
-async function spillGroups(grouper: Grouper, buckets: SpilledBuckets, operator: string): Promise<number> {
+async function spillGroups(grouper: Grouper, buckets: SpilledBuckets, operator: string, env: TaskEnv): Promise<number> {
   let sequence = 0
+  let pause = STEP
   for (const box of grouper.keyed.boxes()) {
     // Keys keep their order of first sight; the order inside each list is that of the entries.
     box.v.lists.forEach((list, input) => {
       for (const value of list) buckets.add(bucketOf(box.k, operator), [sequence++, [input, box.k, value]])
     })
+    if (sequence < pause) continue
+    pause = sequence + STEP
+    if (env.pacer.ran(STEP)) await env.pacer.yield()
   }
   grouper.keyed.clear()
   await buckets.settle()
@@ -108,8 +113,8 @@ async function* spilledGroups(
       }
     }
     const run = await env.spill()
-    await writeRun(run, grouper.entries())
+    await writeRun(run, grouper.entries(), env)
     runs.push(run)
   }
-  yield* mergeRuns(runs)
+  yield* mergeRuns(runs, env)
 }

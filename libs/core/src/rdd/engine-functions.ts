@@ -1,6 +1,13 @@
 /** The engine's own functions that tasks hold: named, so that they can be sent as data like those of users. */
 import { deepCopy } from './copy.js'
-import { engineFunction, engineMaker, type AnyFunction } from './functions.js'
+import {
+  engineFunction,
+  engineMaker,
+  functionByName,
+  functionOfOrigin,
+  type AnyFunction,
+  type FunctionOrigin,
+} from './functions.js'
 import { compareNatural, type Compare } from './order.js'
 import type { Aggregator } from './out.js'
 
@@ -8,7 +15,10 @@ engineFunction('compareNatural', compareNatural)
 
 export const keepFirst = engineFunction('keepFirst', (a: unknown): unknown => a)
 
-export const firstOfPair = engineFunction('firstOfPair', (record: unknown): unknown => (record as readonly unknown[])[0])
+export const firstOfPair = engineFunction(
+  'firstOfPair',
+  (record: unknown): unknown => (record as readonly unknown[])[0],
+)
 
 export const textOfBytes = engineFunction('textOfBytes', (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8'))
 
@@ -42,8 +52,9 @@ export const inLeftOnly = engineFunction('inLeftOnly', ([key, [left, right]]: Gr
   right.length > 0 ? [] : left.map(() => key),
 )
 
-export const leftWithoutRight = engineFunction('leftWithoutRight', ([key, [left, right]]: Grouped): readonly unknown[] =>
-  right.length > 0 ? [] : left.map((value) => [key, value]),
+export const leftWithoutRight = engineFunction(
+  'leftWithoutRight',
+  ([key, [left, right]]: Grouped): readonly unknown[] => (right.length > 0 ? [] : left.map((value) => [key, value])),
 )
 
 const foldCreate = engineMaker(
@@ -65,3 +76,15 @@ export const reversed = engineMaker(
     (a, b) =>
       compare(b, a),
 )
+
+// Those that look functions up do it here, so that the engine's are loaded wherever tasks run, also in a bundle.
+
+/** The function of this name, the engine's or the app's; throws `TASK_NOT_REGISTERED`. */
+export function functionNamed(name: string): AnyFunction {
+  return functionByName(name)
+}
+
+/** A function of a maker of the engine's; throws `TASK_NOT_REGISTERED`. */
+export function functionMade(origin: FunctionOrigin): AnyFunction {
+  return functionOfOrigin(origin)
+}

@@ -6,10 +6,13 @@ import { hashKey, KeyedMap } from './keys.js'
 import type { AnyFunction } from './functions.js'
 import { refusePromise } from './out.js'
 import type { Spill, TaskEnv } from './pipeline.js'
+import { explained } from './run.js'
 
 /** Buckets that one spilling operation is spread over. */
 export const SPILL_BUCKETS = 16
 const CHUNK = 1_024
+/** Keys that are spread over the buckets at once. */
+const STEP = 2_048
 
 /** A record with its place in the order of the whole. */
 export type Sequenced = readonly [sequence: number, record: unknown]
@@ -38,6 +41,7 @@ export class SpilledBuckets {
       this.#spills[bucket] ??= await this.#env.spill()
       for (let i = 0; i < waiting.length; i += CHUNK) {
         await (this.#spills[bucket] as Spill).append(waiting.slice(i, i + CHUNK))
+        if (this.#env.pacer.ran(CHUNK)) await this.#env.pacer.yield()
       }
     }
   }
@@ -59,7 +63,10 @@ export class ExternalMap {
   readonly #merge: AnyFunction
   readonly #env: TaskEnv
   readonly #buckets: SpilledBuckets
+  readonly #taken: KeyedMap<unknown>[] = []
   #sequence = 0
+  /** Whether there was more than one map. */
+  used = false
 
   constructor(operator: string, merge: AnyFunction, env: TaskEnv) {
     this.#operator = operator
@@ -68,21 +75,25 @@ export class ExternalMap {
     this.#buckets = new SpilledBuckets(env)
   }
 
-  get used(): boolean {
-    return this.#sequence > 0
+  /** Takes a map over; `settle` writes it. */
+  take(keyed: KeyedMap<unknown>): void {
+    this.used = true
+    this.#taken.push(keyed)
   }
 
-  add(keyed: KeyedMap<unknown>): void {
-    for (const box of keyed.boxes()) {
-      this.#buckets.add(bucketOf(box.k, this.#operator), [
-        this.#sequence++,
-        [box.k, refusePromise(box.v, this.#operator)],
-      ])
+  async settle(): Promise<void> {
+    const { pacer } = this.#env
+    let since = 0
+    for (const keyed of this.#taken.splice(0)) {
+      for (const box of keyed.boxes()) {
+        const bucket = bucketOf(box.k, this.#operator)
+        this.#buckets.add(bucket, [this.#sequence++, [box.k, refusePromise(box.v, this.#operator)]])
+        if (++since < STEP) continue
+        since = 0
+        if (pacer.ran(STEP)) await pacer.yield()
+      }
     }
-  }
-
-  settle(): Promise<void> {
-    return this.#buckets.settle()
+    await this.#buckets.settle()
   }
 
   /** All pairs, keys first seen first. */
@@ -91,10 +102,10 @@ export class ExternalMap {
     const runs: Spill[] = []
     for (let bucket = 0; bucket < SPILL_BUCKETS; bucket++) {
       const run = await this.#env.spill()
-      await writeRun(run, await this.#mergeBucket(bucket))
+      await writeRun(run, await this.#mergeBucket(bucket), this.#env)
       runs.push(run)
     }
-    yield* mergeRuns(runs)
+    yield* mergeRuns(runs, this.#env)
   }
 
   async #mergeBucket(bucket: number): Promise<Iterable<Sequenced>> {
@@ -104,10 +115,19 @@ export class ExternalMap {
         const [key, value] = record as readonly [unknown, unknown]
         const box = merged.find(key)
         if (box === undefined) merged.insert(key, { sequence, value })
-        else box.v.value = this.#merge(box.v.value, value)
+        else box.v.value = this.#merged(box.v.value, value)
       }
+      if (this.#env.pacer.ran(chunk.length)) await this.#env.pacer.yield()
     }
     return sequencedPairs(merged)
+  }
+
+  #merged(a: unknown, b: unknown): unknown {
+    try {
+      return refusePromise(this.#merge(a, b), this.#operator)
+    } catch (error) {
+      throw explained(error, this.#operator, this.#env.info)
+    }
   }
 }
 
@@ -116,24 +136,25 @@ function* sequencedPairs(merged: KeyedMap<{ readonly sequence: number; value: un
 }
 
 /** Writes entries, which come in the order of their sequence. */
-export async function writeRun(run: Spill, entries: Iterable<Sequenced> | AsyncIterable<Sequenced>): Promise<void> {
+export async function writeRun(run: Spill, entries: Iterable<Sequenced>, env: TaskEnv): Promise<void> {
   let chunk: Sequenced[] = []
-  for await (const entry of entries) {
+  for (const entry of entries) {
     chunk.push(entry)
-    if (chunk.length === CHUNK) {
-      await run.append(chunk)
-      chunk = []
-    }
+    if (chunk.length < CHUNK) continue
+    await run.append(chunk)
+    chunk = []
+    if (env.pacer.ran(CHUNK)) await env.pacer.yield()
   }
   if (chunk.length > 0) await run.append(chunk)
 }
 
 /** Merges runs, each in the order of its sequence, into chunks of records in the order of the whole. */
-export async function* mergeRuns(runs: readonly Spill[]): AsyncGenerator<readonly unknown[]> {
+export async function* mergeRuns(runs: readonly Spill[], env: TaskEnv): AsyncGenerator<readonly unknown[]> {
   yield* mergeSorted(
     runs.map((run) => run.read() as AsyncIterable<Sequenced[]>),
     (a, b) => a[0] - b[0],
     (entry) => entry[1],
+    env,
   )
 }
 
@@ -149,6 +170,7 @@ export async function* mergeSorted<E>(
   runs: readonly AsyncIterable<E[]>[],
   compare: (a: E, b: E) => number,
   recordOf: (entry: E) => unknown,
+  env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
   const cursors: Cursor<E>[] = []
   for (const [run, chunks] of runs.entries()) {
@@ -161,10 +183,10 @@ export async function* mergeSorted<E>(
     out.push(recordOf(first.chunk[first.at] as E))
     first.at++
     if (first.at === first.chunk.length && !(await refill(first))) cursors.splice(cursors.indexOf(first), 1)
-    if (out.length === CHUNK) {
-      yield out
-      out = []
-    }
+    if (out.length < CHUNK) continue
+    yield out
+    out = []
+    if (env.pacer.ran(CHUNK)) await env.pacer.yield()
   }
   if (out.length > 0) yield out
 }

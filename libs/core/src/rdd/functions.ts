@@ -40,7 +40,11 @@ const makers = new Map<string, (...args: any[]) => AnyFunction>()
  * The same name for another function is `ARGUMENT_INVALID`, as is one that begins with `sluice:`.
  */
 export function task<F extends AnyFunction>(name: string, fn: F): F {
-  requireArgument(!name.startsWith(RESERVED), 'task', `names that begin with '${RESERVED}' are the engine's; choose another`)
+  requireArgument(
+    !name.startsWith(RESERVED),
+    'task',
+    `names that begin with '${RESERVED}' are the engine's; choose another`,
+  )
   const known = registry.byName.get(name)
   if (known !== undefined && known !== fn) {
     throw new SluiceError({

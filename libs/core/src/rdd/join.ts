@@ -3,9 +3,11 @@ import { bucketOf, mergeRuns, SPILL_BUCKETS, SpilledBuckets, writeRun, type Sequ
 import { KeyedMap } from './keys.js'
 import { asPair } from './out.js'
 import type { JoinKind, Pipeline, Source, Spill, TaskEnv } from './pipeline.js'
-import { pipelineChunks } from './run.js'
+import { politeChunks } from './run.js'
 
-const CHUNK = 4_096
+const CHUNK = 1_024
+/** Right records that are moved at once. */
+const STEP = 1_024
 /** Right keys without a match come after all records of the left side. */
 const AFTER_LEFT = 2 ** 50
 
@@ -81,10 +83,10 @@ async function readRight(
 ): Promise<SpilledBuckets | undefined> {
   let sequence = 0
   let buckets: SpilledBuckets | undefined
-  for await (const chunk of pipelineChunks(source.right, env)) {
+  for await (const chunk of politeChunks(source.right, env)) {
     if (buckets === undefined && sequence + chunk.length > env.spillRecords) {
       buckets = new SpilledBuckets(env)
-      sequence = spillRight(right, buckets, source.operator)
+      sequence = await spillRight(right, buckets, source.operator, env)
     }
     for (const record of chunk) {
       const [key, value] = asPair(record, source.operator)
@@ -92,17 +94,20 @@ async function readRight(
       else buckets.add(bucketOf(key, source.operator), [sequence++, record])
     }
     await buckets?.settle()
-    if (env.pacer.ran(chunk.length)) await env.pacer.yield()
   }
   return buckets
 }
 
-function spillRight(right: RightSide, buckets: SpilledBuckets, operator: string): number {
+async function spillRight(right: RightSide, buckets: SpilledBuckets, operator: string, env: TaskEnv): Promise<number> {
   let sequence = 0
+  let pause = STEP
   for (const { k, v } of right.keyed.boxes()) {
     const bucket = bucketOf(k, operator)
     buckets.add(bucket, [sequence++, [k, v.first]])
     for (const value of v.more ?? []) buckets.add(bucket, [sequence++, [k, value]])
+    if (sequence < pause) continue
+    pause = sequence + STEP
+    if (env.pacer.ran(STEP)) await env.pacer.yield()
   }
   right.keyed.clear()
   return sequence
@@ -114,18 +119,20 @@ async function* probedChunks(
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
   const outer = keepsLeft(source.join)
-  for await (const chunk of pipelineChunks(source.left, env)) {
-    for (let from = 0; from < chunk.length; from += CHUNK) {
-      const out: unknown[] = []
-      const emit = (result: unknown): void => void out.push(result)
-      const to = Math.min(chunk.length, from + CHUNK)
-      for (let i = from; i < to; i++) right.probe(chunk[i], outer, emit)
-      if (env.pacer.ran(to - from)) await env.pacer.yield()
-      if (out.length > 0) yield out
-    }
+  for await (const chunk of politeChunks(source.left, env)) {
+    const out: unknown[] = []
+    const emit = (result: unknown): void => void out.push(result)
+    for (const record of chunk) right.probe(record, outer, emit)
+    if (out.length > 0) yield out
   }
   if (!keepsRight(source.join)) return
-  const rest = Array.from(right.unmatched(), ([, record]) => record)
+  let rest: unknown[] = []
+  for (const [, record] of right.unmatched()) {
+    rest.push(record)
+    if (rest.length < CHUNK) continue
+    yield rest
+    rest = []
+  }
   if (rest.length > 0) yield rest
 }
 
@@ -145,31 +152,25 @@ async function* spilledJoin(
       }
     }
     const run = await env.spill()
-    await writeRun(run, probedBucket(source.join, lefts.read(bucket), right))
+    for await (const chunk of lefts.read(bucket)) await writeRun(run, probed(chunk, right, source.join), env)
+    if (keepsRight(source.join)) await writeRun(run, right.unmatched(), env)
     runs.push(run)
   }
-  yield* mergeRuns(runs)
+  yield* mergeRuns(runs, env)
 }
 
-async function* probedBucket(
-  join: JoinKind,
-  lefts: AsyncIterable<readonly Sequenced[]>,
-  right: RightSide,
-): AsyncGenerator<Sequenced> {
-  for await (const chunk of lefts) {
-    const out: Sequenced[] = []
-    for (const [sequence, record] of chunk) {
-      right.probe(record, keepsLeft(join), (result) => void out.push([sequence, result]))
-    }
-    yield* out
+function probed(lefts: readonly Sequenced[], right: RightSide, join: JoinKind): Sequenced[] {
+  const out: Sequenced[] = []
+  for (const [sequence, record] of lefts) {
+    right.probe(record, keepsLeft(join), (result) => void out.push([sequence, result]))
   }
-  if (keepsRight(join)) yield* right.unmatched()
+  return out
 }
 
 async function bucketed(pipeline: Pipeline, operator: string, env: TaskEnv): Promise<SpilledBuckets> {
   const buckets = new SpilledBuckets(env)
   let sequence = 0
-  for await (const chunk of pipelineChunks(pipeline, env)) {
+  for await (const chunk of politeChunks(pipeline, env)) {
     for (const record of chunk) buckets.add(bucketOf(asPair(record, operator)[0], operator), [sequence++, record])
     await buckets.settle()
   }

@@ -65,15 +65,17 @@ function encodeComposite(key: object, component: string): string {
 }
 
 function invalidKey(key: unknown, component: string): SluiceError {
-  const what =
-    typeof key === 'object' && key !== null
-      ? `an instance of ${key.constructor.name || 'an unnamed class'}`
-      : typeof key
+  const what = typeof key === 'object' && key !== null ? `an instance of ${className(key)}` : typeof key
   return new SluiceError({
     code: 'KEY_INVALID',
     component,
     message: `${what} cannot be a key; use null, strings, numbers, bigints, booleans, dates, or tuples and plain objects of them`,
   })
+}
+
+function className(value: object): string {
+  const maker: unknown = (value as { constructor?: unknown }).constructor
+  return typeof maker === 'function' && maker.name !== '' ? maker.name : 'an unnamed class'
 }
 
 /** A 32-bit unsigned hash of a key, the same in every process and on every machine. */
@@ -112,6 +114,8 @@ export class KeyedMap<V> {
   /** Boxes of primitive keys. */
   map = new Map<unknown, Box<V>>()
   #composite: Map<string, Box<V>> | undefined
+  /** The composite key that was last looked for in vain, and its encoding: it is inserted next. */
+  #missed: { readonly key: unknown; readonly text: string } | undefined
   // While all keys are primitive, the order is that of `map`.
   #order: Box<V>[] | undefined
   /** Deleted boxes that still stand in `#order`. */
@@ -128,7 +132,9 @@ export class KeyedMap<V> {
   find(key: unknown): Box<V> | undefined {
     if (isPrimitiveKey(key)) return this.map.get(key)
     const text = encodeKey(key, this.component)
-    return this.#composite?.get(text)
+    const box = this.#composite?.get(text)
+    if (box === undefined) this.#missed = { key, text }
+    return box
   }
 
   /** Adds a key that is known to be absent. */
@@ -140,7 +146,10 @@ export class KeyedMap<V> {
       this.#order?.push(box)
       return box
     }
-    return this.#insertComposite(encodeKey(key, this.component), key, value)
+    const missed = this.#missed
+    this.#missed = undefined
+    const text = missed !== undefined && missed.key === key ? missed.text : encodeKey(key, this.component)
+    return this.#insertComposite(text, key, value)
   }
 
   #insertComposite(text: string, key: unknown, value: V): Box<V> {

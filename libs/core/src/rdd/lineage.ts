@@ -27,8 +27,8 @@ export abstract class RddNode {
   readonly partitioner: Partitioner | undefined = undefined
   /** Set by `persist`. */
   level: StorageLevel | undefined
-  /** Set for the RDD of a stream: it is released when the stream forgets it, not with those made from it. */
-  ofStream = false
+  /** Set for the RDD of a stream or a context: it is released when that forgets it, not with those made from it. */
+  isOwned = false
 
   /** What computes partition `index`. Called only after `prepare` of this node and of all it is made of. */
   pipeline(index: number): Pipeline {
@@ -50,6 +50,16 @@ export abstract class RddNode {
 }
 
 const bare = (source: Source): Pipeline => ({ source, ops: [] })
+
+// Never an empty partition instead: records would be missing and nobody would know.
+function notPrepared(node: RddNode): Error {
+  return new Error(`${node.id} is computed before it was prepared; this is a bug of the engine`)
+}
+
+/** An operator in its partition: what the engine makes for each task depends on it. */
+function placed(op: Op, partition: number): Op {
+  return typeof op.fn === 'object' ? { ...op, fn: { ...op.fn, partition } } : op
+}
 
 /** Partitions that come from outside: arrays, ranges, files, blocks. */
 export class SourceNode extends RddNode {
@@ -75,6 +85,7 @@ export class LazySourceNode extends RddNode {
   readonly parents = []
   readonly partitions: number
   readonly #find: () => Promise<readonly Source[]>
+  #finding: Promise<void> | undefined
   #sources: readonly Source[] | undefined
 
   /** `find` gives exactly `partitions` sources. */
@@ -84,12 +95,24 @@ export class LazySourceNode extends RddNode {
     this.#find = find
   }
 
-  override async prepare(): Promise<void> {
-    this.#sources ??= await this.#find()
+  /** All jobs see the same sources, also those that ask at the same time. */
+  override prepare(): Promise<void> | undefined {
+    if (this.#sources !== undefined) return undefined
+    return (this.#finding ??= this.#prepare())
+  }
+
+  async #prepare(): Promise<void> {
+    try {
+      this.#sources = await this.#find()
+    } finally {
+      this.#finding = undefined
+    }
   }
 
   protected build(index: number): Pipeline {
-    return bare(this.#sources?.[index] ?? { kind: 'records', records: [] })
+    const source = this.#sources?.[index]
+    if (source === undefined) throw notPrepared(this)
+    return bare(source)
   }
 }
 
@@ -112,10 +135,10 @@ export class NarrowNode extends RddNode {
 
   protected build(index: number): Pipeline {
     // Long chains are walked, not recursed into.
-    const ops = [this.op]
+    const ops = [placed(this.op, index)]
     let node: RddNode = this.parents[0]
     while (node instanceof NarrowNode && node.level === undefined) {
-      ops.push(node.op)
+      ops.push(placed(node.op, index))
       node = node.parents[0]
     }
     const { source, ops: before } = node.pipeline(index)
@@ -273,7 +296,7 @@ export function partitioned(parent: RddNode, operator: string, partitioner: Part
   return isPartitionedBy(parent, partitioner) ? parent : new ShuffleNode(parent, operator, partitioner)
 }
 
-export function isPartitionedBy(node: RddNode, partitioner: Partitioner): boolean {
+function isPartitionedBy(node: RddNode, partitioner: Partitioner): boolean {
   if (node.partitioner?.equals(partitioner) === true) return true
   // One partition to one partition: every key is in its place.
   return node.partitions === 1 && partitioner.partitions === 1
@@ -330,6 +353,7 @@ export class SortNode extends RddNode {
   readonly #compare: Compare<unknown> | undefined
   readonly #descending: boolean
   #placed: RddNode
+  #ranging: Promise<void> | undefined
 
   constructor(
     keyed: RddNode,
@@ -353,8 +377,19 @@ export class SortNode extends RddNode {
   }
 
   override prepare(preparer: Preparer): Promise<void> | undefined {
-    if (this.partitions === 1 || this.#placed !== this.#keyed) return this.#placed.prepare(preparer)
-    return this.#sample(preparer)
+    if (this.partitions === 1) return undefined
+    if (this.#placed !== this.#keyed) return this.#placed.prepare(preparer)
+    return this.#range(preparer)
+  }
+
+  // Jobs at the same time share the ranges: each partition must mean the same to all.
+  async #range(preparer: Preparer): Promise<void> {
+    try {
+      await (this.#ranging ??= this.#sample(preparer))
+    } finally {
+      this.#ranging = undefined
+    }
+    await this.#placed.prepare(preparer)
   }
 
   async #sample(preparer: Preparer): Promise<void> {
@@ -365,10 +400,10 @@ export class SortNode extends RddNode {
     const cut: Work = { kind: 'bounds', partitions: this.partitions, compare: order }
     const bounds = (await preparer.runInline(weighted(samples), cut, this.#operator)) as unknown[]
     this.#placed = new ShuffleNode(this.#keyed, this.#operator, rangePartitioner(bounds, order))
-    await this.#placed.prepare(preparer)
   }
 
   protected build(index: number): Pipeline {
+    if (this.partitions > 1 && this.#placed === this.#keyed) throw notPrepared(this)
     // Few distinct keys make fewer ranges than partitions.
     if (index >= this.#placed.partitions) return bare({ kind: 'records', records: [] })
     const input = this.#placed.pipeline(index)
@@ -409,12 +444,14 @@ export class IndexedNode extends RddNode {
     return this.parents[0].partitions
   }
 
-  override async prepare(preparer: Preparer): Promise<void> {
-    if (this.#starts !== undefined) return
-    if (this.partitions <= 1) {
-      this.#starts = [0]
-      return
-    }
+  override prepare(preparer: Preparer): Promise<void> | undefined {
+    if (this.#starts !== undefined) return undefined
+    if (this.partitions > 1) return this.#count(preparer)
+    this.#starts = [0]
+    return undefined
+  }
+
+  async #count(preparer: Preparer): Promise<void> {
     const counts = (await preparer.runAll(this.parents[0], { kind: 'count' }, this.#operator)) as number[]
     let sum = 0
     this.#starts = counts.map((count) => (sum += count) - count)
@@ -422,7 +459,8 @@ export class IndexedNode extends RddNode {
 
   protected build(index: number): Pipeline {
     const { source, ops } = this.parents[0].pipeline(index)
-    const fn = { builtin: 'zipWithIndex', args: [this.#starts ?? []] }
+    if (this.#starts === undefined) throw notPrepared(this)
+    const fn = { builtin: 'zipWithIndex', args: [this.#starts], partition: index }
     return { source, ops: [...ops, { kind: 'map', id: this.#operator, fn }] }
   }
 }

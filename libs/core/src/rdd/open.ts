@@ -2,12 +2,13 @@
 import { SluiceError } from '../errors.js'
 import { aggregatedChunks } from './aggregate.js'
 import { cogroupedChunks } from './cogroup.js'
+import { handOut, keepSafe } from './freeze.js'
 import { joinedChunks } from './join.js'
 import { sortedChunks } from './sort.js'
 import { asyncMappedChunks, cartesianChunks, partitionFunctionChunks, zippedChunks } from './partition-functions.js'
 import type { BlockRecords, Chunks, Pipeline, Source, TaskEnv } from './pipeline.js'
 import { CountOut, FoldOut, refusePromise } from './out.js'
-import { pipelineChunks, pipelineRecords, runPipeline } from './run.js'
+import { ownRecords, pipelineChunks, runPipeline } from './run.js'
 
 const RANGE_CHUNK = 4_096
 
@@ -87,13 +88,19 @@ async function* concatChunks(inputs: readonly Pipeline[], env: TaskEnv): AsyncGe
   for (const input of inputs) yield* pipelineChunks(input, env)
 }
 
-async function* countedChunk({ operator, input }: Extract<Source, { kind: 'count' }>, env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+async function* countedChunk(
+  { operator, input }: Extract<Source, { kind: 'count' }>,
+  env: TaskEnv,
+): AsyncGenerator<readonly unknown[]> {
   const out = new CountOut(operator)
   await runPipeline(input, out, env)
   yield [out.count]
 }
 
-async function* foldedChunk({ operator, input, f, start }: Extract<Source, { kind: 'fold' }>, env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+async function* foldedChunk(
+  { operator, input, f, start }: Extract<Source, { kind: 'fold' }>,
+  env: TaskEnv,
+): AsyncGenerator<readonly unknown[]> {
   const out = new FoldOut(operator, f, start === undefined ? undefined : { value: start })
   await runPipeline(input, out, env)
   yield out.has ? [refusePromise(out.acc, operator)] : []
@@ -105,10 +112,11 @@ async function* cachedChunks(
 ): AsyncGenerator<readonly unknown[]> {
   const kept = env.block(source.block)
   if (kept !== undefined) {
-    yield await kept
+    yield handOut(await kept)
     return
   }
-  const records = await pipelineRecords(source.input, env)
+  const records = await ownRecords(source.input, env)
+  keepSafe(records)
   await env.putBlock(source.block, records, source.level)
-  yield records
+  yield handOut(records)
 }

@@ -2,16 +2,16 @@
 import { isSluiceError, SluiceError } from '../errors.js'
 import type { AnyFunction } from './functions.js'
 import type { Source, TaskEnv } from './pipeline.js'
-import { explained, pipelineChunks, pipelineRecords, userFunctionFailed } from './run.js'
+import { explained, ownRecords, pipelineChunks, pipelineRecords, userFunctionFailed } from './run.js'
 
 /** Without a function: the partition as one record (glom). With one: what it makes of the partition's records. */
 export async function* partitionFunctionChunks(
   source: Extract<Source, { kind: 'partition' }>,
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
-  const records = await pipelineRecords(source.input, env)
+  const records = await ownRecords(source.input, env)
   if (source.fn === undefined) {
-    yield [[...records]]
+    yield [records]
     return
   }
   const args = source.index === undefined ? [records, env.info] : [source.index, records]
@@ -59,7 +59,7 @@ export async function* zippedChunks(
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
   const sides: (readonly unknown[])[] = []
-  for (const input of source.inputs) sides.push(await pipelineRecords(input, env))
+  for (const input of source.inputs) sides.push(await ownRecords(input, env))
   if (source.fn !== undefined) {
     yield* chunked(guarded(source.operator, env, source.fn, ...sides), source.operator, env)
     return

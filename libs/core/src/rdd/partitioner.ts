@@ -134,7 +134,6 @@ export function partsOfPartitioner(partitioner: Partitioner): PartitionerParts {
     return { kind: 'range', bounds: partitioner.bounds, compare: partitioner.compare }
   }
   // A method of the user's: sent by its name, if it has one, and called with the new partitioner as `this`.
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- see above
   return { kind: 'custom', partitions, partitionOf: partitioner.partitionOf }
 }
 

@@ -17,6 +17,7 @@ export abstract class RddActions<out T> {
   constructor(lineage: RddNode, scope: RddScope) {
     this.node = lineage
     this.scope = scope
+    if (scope.outlivesBatches === true) lineage.isOwned = true
   }
 
   get partitions(): number {

@@ -19,16 +19,7 @@ import type { JoinKind } from './pipeline.js'
 import type { Combiner, MapPartitionsOptions, Rdd, SampleOptions, SortOptions } from './rdd.js'
 import { RddActions } from './rdd-actions.js'
 import { unionOf } from './union.js'
-import type {
-  KeyOf,
-  OpOptions,
-  Pair,
-  Partitioner,
-  PartitionInfo,
-  Rec,
-  ShuffleOptions,
-  ValueOf,
-} from './types.js'
+import type { KeyOf, OpOptions, Pair, Partitioner, PartitionInfo, Rec, ShuffleOptions, ValueOf } from './types.js'
 
 type Any = Rdd<unknown>
 type AnyPair = Pair<unknown, unknown>
@@ -94,11 +85,11 @@ export class RddImpl<out T> extends RddActions<T> implements Rdd<T> {
     const operator = this.scope.opId('sample', options)
     const replace = options?.withReplacement === true
     requireArgument(
-      fraction >= 0 && (replace || fraction <= 1),
+      fraction >= 0 && fraction <= (replace ? Number.MAX_VALUE : 1),
       operator,
       `fraction must lie between 0 and 1, not ${String(fraction)}; above 1 needs withReplacement`,
     )
-    const seed = options?.seed ?? 0
+    const seed = options?.seed
     const op = replace
       ? { kind: 'flatMap' as const, id: operator, fn: { builtin: 'sampleWithReplacement', args: [fraction, seed] } }
       : { kind: 'filter' as const, id: operator, fn: { builtin: 'sample', args: [fraction, seed] } }
@@ -108,7 +99,7 @@ export class RddImpl<out T> extends RddActions<T> implements Rdd<T> {
   randomSplit(weights: readonly number[], options?: { readonly seed?: number | undefined }): Rdd<T>[] {
     const total = weights.reduce((sum, weight) => sum + weight, 0)
     requireArgument(
-      weights.every((w) => w >= 0) && total > 0,
+      weights.every((w) => w >= 0) && total > 0 && Number.isFinite(total),
       'randomSplit',
       'weights must not be negative, and not all 0',
     )

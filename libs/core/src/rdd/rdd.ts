@@ -24,7 +24,7 @@ export interface SortOptions extends ShuffleOptions {
 export interface SampleOptions extends OpOptions {
   /** Whether a record may be taken more than once. Default: false. */
   readonly withReplacement?: boolean | undefined
-  /** Default: 0. Same seed, same sample. */
+  /** Same seed, same sample. Default: made of the operator's id, so that two samples of one RDD differ. */
   readonly seed?: number | undefined
 }
 
@@ -105,6 +105,10 @@ export interface Rdd<out T> {
 
   // By key
   partitionBy<K, V>(this: Rdd<Pair<K, V>>, partitioner: Partitioner, options?: OpOptions): Rdd<Pair<K, V>>
+  /**
+   * `f` must return a new value: what it is given may be records that others hold, too (a cache, a source). To change a
+   * combiner in place use `foldByKey`, `aggregateByKey` or `combineByKey`, whose first argument is their own.
+   */
   reduceByKey<K, V>(this: Rdd<Pair<K, V>>, f: (a: V, b: V) => V, options?: ShuffleOptions): Rdd<Pair<K, V>>
   foldByKey<K, V>(this: Rdd<Pair<K, V>>, zero: V, f: (a: V, b: V) => V, options?: ShuffleOptions): Rdd<Pair<K, V>>
   aggregateByKey<A>(
@@ -187,7 +191,10 @@ export interface Rdd<out T> {
   [Symbol.asyncIterator](): AsyncIterator<T>
 }
 
-/** The three functions of combineByKey. `add` and `merge` may change and return their first argument. */
+/**
+ * The three functions of combineByKey. `add` and `merge` may change and return their first argument, which is no record.
+ * Combiners are copied and may be written to disk: they are plain data, Maps, Sets, dates or bytes.
+ */
 export interface Combiner<V, C> {
   create(value: V): C
   add(combiner: C, value: V): C

@@ -3,6 +3,7 @@ import { isSluiceError, messageOf, SluiceError } from '../errors.js'
 import { StageFailure, type StageFunction } from './closures.js'
 import type { Stage } from './compile.js'
 import { builtinFunction } from './builtins.js'
+import { isFrozenWrite } from './freeze.js'
 import type { AnyFunction } from './functions.js'
 import type { Op, TaskInfo } from './op.js'
 import { CollectOut, type Out } from './out.js'
@@ -73,6 +74,12 @@ export async function pipelineRecords(pipeline: Pipeline, env: TaskEnv): Promise
   const chunks: (readonly unknown[])[] = []
   for await (const chunk of env.open(pipeline.source)) chunks.push(chunk)
   return chunks.length === 1 ? (chunks[0] as readonly unknown[]) : concatenated(chunks)
+}
+
+/** All records of the pipeline in an array that nobody else holds: for users, who may change it (E6). */
+export async function ownRecords(pipeline: Pipeline, env: TaskEnv): Promise<readonly unknown[]> {
+  const records = await pipelineRecords(pipeline, env)
+  return pipeline.ops.length > 0 ? records : records.slice()
 }
 
 /** Many arrays as one. */
@@ -169,7 +176,13 @@ class StageRunner {
     if (this.#ops.some((op) => typeof op.fn === 'object')) return undefined
     const { operator } = this.#out
     try {
-      this.#stage.checked([record], 0, 1, { kind: 'count', functions: {}, operator, reached: false, emit: () => undefined })
+      this.#stage.checked([record], 0, 1, {
+        kind: 'count',
+        functions: {},
+        operator,
+        reached: false,
+        emit: () => undefined,
+      })
       return operator
     } catch (error) {
       return error instanceof StageFailure ? error.operator : undefined
@@ -182,7 +195,7 @@ class StageRunner {
 }
 
 /** The function of an operator for one task. */
-export function functionOf(op: Op, info: TaskInfo): AnyFunction | undefined {
+function functionOf(op: Op, info: TaskInfo): AnyFunction | undefined {
   if (op.fn === undefined || typeof op.fn === 'function') return op.fn
   return builtinFunction(op.fn, op.id, info)
 }
@@ -196,10 +209,30 @@ export function userFunctionFailed(
 ): SluiceError {
   const batch = info.batchTime === undefined ? '' : ` of batch ${String(info.batchTime)}`
   const of = at === undefined ? '' : `, record ${excerpt(at.record)}`
+  return functionFailed(error, operator, `partition ${String(info.partition)}${batch}${of}`)
+}
+
+/** What a function threw that is called once per batch, in the driver; an error of the engine as it is. */
+export function batchFunctionFailed(error: unknown, operator: string, batchTime: number): unknown {
+  return isSluiceError(error) ? error : functionFailed(error, operator, `batch ${String(batchTime)}`)
+}
+
+function functionFailed(error: unknown, operator: string, where: string): SluiceError {
+  if (isFrozenWrite(error)) return frozenWrite(error, operator, where)
   return new SluiceError({
     code: 'USER_FUNCTION_FAILED',
     component: operator,
-    message: `the function threw in partition ${String(info.partition)}${batch}${of}: ${messageOf(error)}; see the cause's stack`,
+    message: `the function threw in ${where}: ${messageOf(error)}; see the cause's stack`,
+    cause: error,
+  })
+}
+
+// Trying again cannot help, so it has a code of its own.
+function frozenWrite(error: TypeError, operator: string, where: string): SluiceError {
+  return new SluiceError({
+    code: 'FROZEN_VALUE',
+    component: operator,
+    message: `the function changed a kept value in place in ${where} (${error.message}); return a new value instead, e.g. { ...state, count }`,
     cause: error,
   })
 }
@@ -215,8 +248,7 @@ const EXCERPT_LENGTH = 120
 export function excerpt(record: unknown): string {
   let text: string
   try {
-    text =
-      typeof record === 'number' ? String(record) : (JSON.stringify(record, plainNumbers) ?? String(record))
+    text = typeof record === 'number' ? String(record) : (JSON.stringify(record, plainNumbers) ?? String(record))
   } catch {
     text = Object.prototype.toString.call(record)
   }

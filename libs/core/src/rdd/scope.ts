@@ -6,6 +6,8 @@ import type { Work } from './work.js'
 
 /** A context, or one batch's `transform` or `foreachRDD`. */
 export interface RddScope {
+  /** Set for a context: RDDs made there outlive batches, and what they keep is not released with those of a batch. */
+  readonly outlivesBatches?: boolean
   /** Default number of partitions. */
   readonly parallelism: number
   /** Id of a new operator of this kind. */

@@ -6,7 +6,7 @@ import type { TaskInfo } from './op.js'
 import type { Chunks, Pipeline, TaskEnv } from './pipeline.js'
 import { deepCopy } from './copy.js'
 import { compareNatural, type Compare } from './order.js'
-import { pipelineChunks, pipelineRecords, runPipeline, userFunctionFailed } from './run.js'
+import { explained, ownRecords, pipelineChunks, pipelineRecords, politeChunks, runPipeline } from './run.js'
 import { seededRandom, seedOf } from '../time/random.js'
 import { boundsOf } from './partitioner.js'
 import { ShuffleWriter, type ShuffleOutput } from './shuffle-writer.js'
@@ -29,6 +29,8 @@ export type Work =
   | { readonly kind: 'sample'; readonly n: number; readonly seed: number }
   /** Up to `partitions - 1` bounds that cut the records, a sample, into ranges of like size. */
   | { readonly kind: 'bounds'; readonly partitions: number; readonly compare: Compare<unknown> }
+  /** The partition of each record, a key. */
+  | { readonly kind: 'locate'; readonly partitioner: Partitioner }
   | {
       readonly kind: 'shuffle'
       readonly shuffle: string
@@ -65,13 +67,15 @@ export async function performWork({ pipeline, work, info }: Task, env: TaskEnv):
     case 'each-partition':
       return eachPartition(pipeline, work.f, info, env)
     case 'top':
-      return top(pipeline, work, env)
+      return top(pipeline, work, info, env)
     case 'stats':
       return statsOfPipeline(pipeline, env)
     case 'sample':
       return reservoir(pipeline, work, info, env)
     case 'bounds':
-      return boundsOf(await pipelineRecords(pipeline, env), work.partitions, work.compare)
+      return bounds(pipeline, work, info, env)
+    case 'locate':
+      return (await pipelineRecords(pipeline, env)).map((key) => work.partitioner.partitionOf(key))
     case 'shuffle':
       return writeShuffle(pipeline, work, info, env)
     case 'driver':
@@ -80,7 +84,11 @@ export async function performWork({ pipeline, work, info }: Task, env: TaskEnv):
 }
 
 async function collect(pipeline: Pipeline, limit: number, info: TaskInfo, env: TaskEnv): Promise<unknown[]> {
-  if (limit === Infinity) return [...(await pipelineRecords(pipeline, env))]
+  if (limit === Infinity) {
+    const records = await pipelineRecords(pipeline, env)
+    // Without operators they may be those that others hold.
+    return pipeline.ops.length > 0 ? (records as unknown[]) : records.slice()
+  }
   const out = new CollectOut(info.operator, limit)
   await runPipeline(pipeline, out, env)
   return out.records.slice(0, limit)
@@ -110,29 +118,63 @@ async function fold(
 }
 
 async function eachPartition(pipeline: Pipeline, f: AnyFunction, info: TaskInfo, env: TaskEnv): Promise<void> {
-  const records = await pipelineRecords(pipeline, env)
+  const records = await ownRecords(pipeline, env)
   try {
     await f(records, info)
   } catch (error) {
-    throw isSluiceError(error) ? error : userFunctionFailed(error, info.operator, info)
+    throw explained(error, info.operator, info)
   }
 }
 
-/** The first n of the order; keeps at most 2 n + a chunk. Equal ones: the first come. */
-async function top(pipeline: Pipeline, work: Extract<Work, { kind: 'top' }>, env: TaskEnv): Promise<unknown[]> {
-  const compare = (work.compare ?? compareNatural) as Compare<unknown>
-  const order: Compare<unknown> = work.descending ? (a, b) => compare(b, a) : compare
+/** Candidates that `top` gathers before it sorts them; more where it wants more records. */
+const TOP_CANDIDATES = 1_024
+
+/** The first n of the order; holds some 2 n records. Equal ones: the first come. */
+async function top(
+  pipeline: Pipeline,
+  { n, compare, descending }: Extract<Work, { kind: 'top' }>,
+  info: TaskInfo,
+  env: TaskEnv,
+): Promise<unknown[]> {
+  const natural = (compare ?? compareNatural) as Compare<unknown>
+  const order: Compare<unknown> = descending ? (a, b) => natural(b, a) : natural
+  const most = n + Math.max(n, TOP_CANDIDATES)
   let best: unknown[] = []
-  for await (const chunk of pipelineChunks(pipeline, env)) {
-    best = best.concat(chunk).sort(order).slice(0, work.n)
-    if (env.pacer.ran(chunk.length)) await env.pacer.yield()
+  // Once n records are known, most of the others are no better than the last of them.
+  let last: { readonly record: unknown } | undefined
+  try {
+    for await (const chunk of politeChunks(pipeline, env)) {
+      for (const record of chunk) {
+        if (last !== undefined && order(record, last.record) >= 0) continue
+        best.push(record)
+        if (best.length < most) continue
+        best = best.sort(order).slice(0, n)
+        last = { record: best[n - 1] }
+      }
+    }
+    return best.sort(order).slice(0, n)
+  } catch (error) {
+    throw explained(error, info.operator, info)
   }
-  return best
+}
+
+async function bounds(
+  pipeline: Pipeline,
+  { partitions, compare }: Extract<Work, { kind: 'bounds' }>,
+  info: TaskInfo,
+  env: TaskEnv,
+): Promise<unknown[]> {
+  const sample = await pipelineRecords(pipeline, env)
+  try {
+    return boundsOf(sample, partitions, compare)
+  } catch (error) {
+    throw explained(error, info.operator, info)
+  }
 }
 
 async function statsOfPipeline(pipeline: Pipeline, env: TaskEnv): Promise<Stats> {
   const stats = statsOf()
-  for await (const chunk of pipelineChunks(pipeline, env)) for (const value of chunk) stats.add(value as number)
+  for await (const chunk of politeChunks(pipeline, env)) for (const value of chunk) stats.add(value as number)
   return stats.result()
 }
 
@@ -146,7 +188,7 @@ async function reservoir(
   const random = seededRandom(seedOf(info.operator, seed, info.batchTime ?? 0, info.partition))
   const sample: unknown[] = []
   let count = 0
-  for await (const chunk of pipelineChunks(pipeline, env)) {
+  for await (const chunk of politeChunks(pipeline, env)) {
     for (const record of chunk) {
       if (sample.length < n) sample.push(record)
       else {
@@ -178,12 +220,12 @@ async function writeShuffle(
       const out = new CombineOut(info.operator, aggregator, {
         limit: env.spillRecords,
         onFull: (keyed) => {
-          writer.addAll(keyed)
+          writer.take(keyed)
         },
         settle: () => writer.settle(),
       })
       await runPipeline(pipeline, out, env)
-      writer.addAll(out.keyed)
+      writer.take(out.keyed)
     }
     return await writer.finish()
   } catch (error) {

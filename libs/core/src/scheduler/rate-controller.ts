@@ -1,4 +1,5 @@
 /** Sets the rate of each input by how its batches go. */
+import { requireArgument } from '../errors.js'
 import type { InputStream } from '../input/input-stream.js'
 import type { StreamingListener } from '../observe/listener.js'
 import type { Clock } from '../time/clock.js'
@@ -9,13 +10,19 @@ export interface BackpressureOptions extends PidOptions {
   readonly initialRate?: number | undefined
 }
 
-/** A listener that hands a new rate to the inputs after each batch that tells one. */
+/** A listener that hands a new rate to the inputs after each batch that tells one. Throws `ARGUMENT_INVALID`. */
 export function rateController(
   inputs: readonly InputStream[],
   intervalMs: number,
   clock: Clock,
   options: BackpressureOptions,
 ): StreamingListener {
+  const { initialRate } = options
+  requireArgument(
+    initialRate === undefined || initialRate > 0,
+    'backpressure',
+    `initialRate must be above 0, not ${String(initialRate)}; leave it out for no limit`,
+  )
   const estimators = new Map(
     inputs.map((input) => [input.streamId, { input, pid: new PidEstimator(intervalMs, options) }]),
   )

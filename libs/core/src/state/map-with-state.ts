@@ -1,10 +1,12 @@
 /** mapWithState: only keys with records, and those whose idle time is over, are passed to the function. */
 import { SluiceError } from '../errors.js'
+import { handOut, keepSafe } from '../rdd/freeze.js'
 import { asPair, refusePromise } from '../rdd/out.js'
 import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
 import type { BatchTime } from '../time/duration.js'
 import { explainUserError } from './explain.js'
-import type { CellBox, StatePartition } from './state-operator.js'
+import type { Results } from './state-operator.js'
+import type { CellBox, StatePartition } from './state-partition.js'
 
 /** The state of the key at hand. It is good during the call only. */
 export interface State<S> {
@@ -36,7 +38,7 @@ export async function mapWithState(
   spec: StateSpec,
   time: BatchTime,
   env: TaskEnv,
-): Promise<readonly unknown[]> {
+): Promise<Results> {
   const run = new StateRun(partition, spec, env)
   for await (const chunk of pairs) {
     for (let from = 0; from < chunk.length;) {
@@ -48,9 +50,17 @@ export async function mapWithState(
   }
   if (spec.timeoutMs !== undefined) {
     // A key with data in this very batch is not timed out: the batch has touched it.
-    for (const box of partition.idleSince(time - spec.timeoutMs)) run.timeOut(box)
+    const idle = partition.idleSince(time - spec.timeoutMs)
+    for (let from = 0; from < idle.length;) {
+      const to = Math.min(idle.length, from + env.pacer.slice)
+      for (let i = from; i < to; i++) run.timeOut(idle[i] as CellBox)
+      if (env.pacer.ran(to - from)) await env.pacer.yield()
+      from = to
+    }
   }
-  return run.out
+  // Several outputs may read them.
+  keepSafe(run.out)
+  return () => [handOut(run.out)]
 }
 
 class StateRun implements State<unknown> {
@@ -91,7 +101,7 @@ class StateRun implements State<unknown> {
     this.#timingOut = timingOut
     let result: unknown
     try {
-      result = refusePromise(f(box.k, value, this), operator)
+      result = refusePromise(f(this.#partition.key(box), value, this), operator)
     } catch (error) {
       throw explainUserError(error, operator, this.#env, [box.k, value])
     } finally {

@@ -1,149 +1,10 @@
-/**
- * The state of one operator: for each partition a committed map, and while a batch runs what it changes. The changes become
- * committed when the batch is, and vanish when it is not (E5).
- */
+/** The state of one operator: a committed map for each partition, and what the running batch changes in it (E5). */
 import { SluiceError } from '../errors.js'
-import { deepCopy } from '../rdd/copy.js'
-import { KeyedMap, type Box } from '../rdd/keys.js'
 import type { BatchTime } from '../time/duration.js'
-import { AgeList, type Aged } from './age-list.js'
-import { freezeDeep } from './freeze.js'
+import { StatePartition } from './state-partition.js'
 
-/** State and pending change of one key. */
-export interface Cell extends Aged<CellBox> {
-  /** Committed value; undefined for a key that the running batch brought. */
-  value: unknown
-  /** New value of the running batch; undefined: removed. Only meaningful with `touched`. */
-  next: unknown
-  /** Values that arrived in the running batch, where the operator groups them. */
-  arrived: readonly unknown[] | undefined
-  /** Batch time of the last committed write. */
-  writtenAt: BatchTime
-  touched: boolean
-  /** Whether `value`, and `next`, cannot be frozen and are copied before they are handed out. */
-  valueCopies: boolean
-  nextCopies: boolean
-}
-
-export type CellBox = Box<Cell>
-
-const newCell = (): Cell => ({
-  value: undefined,
-  next: undefined,
-  arrived: undefined,
-  writtenAt: -Infinity,
-  touched: false,
-  valueCopies: false,
-  nextCopies: false,
-  older: undefined,
-  newer: undefined,
-})
-
-export class StatePartition {
-  readonly #cells: KeyedMap<Cell>
-  #touched: CellBox[] = []
-  /** The order of last writes, where idle times are watched. */
-  readonly #ages: AgeList<CellBox> | undefined
-
-  constructor(operator: string, watchesIdle: boolean) {
-    this.#cells = new KeyedMap(operator)
-    this.#ages = watchesIdle ? new AgeList<CellBox>() : undefined
-  }
-
-  /** Number of keys, those that the running batch brought included. */
-  get size(): number {
-    return this.#cells.size
-  }
-
-  /** Keys in the order in which they first came. */
-  boxes(): Iterable<CellBox> {
-    return this.#cells.boxes()
-  }
-
-  /** The box of a key; made where there is none, and dropped again at the end of the batch if nothing is written to it. */
-  box(key: unknown): CellBox {
-    const found = this.#cells.find(key)
-    if (found !== undefined) return found
-    const box = this.#cells.insert(key, newCell())
-    this.touch(box)
-    return box
-  }
-
-  /** What the running batch sees, safe to hand out: its own write, else the committed value. */
-  read({ v }: CellBox): unknown {
-    if (v.touched) return v.nextCopies ? deepCopy(v.next) : v.next
-    return v.valueCopies ? deepCopy(v.value) : v.value
-  }
-
-  /** What was committed with the batch before, safe to hand out. */
-  readCommitted({ v }: CellBox): unknown {
-    return v.valueCopies ? deepCopy(v.value) : v.value
-  }
-
-  /** Sets what the key's state will be when the batch is committed; undefined removes it. */
-  write(box: CellBox, next: unknown): void {
-    if (!box.v.touched) this.touch(box)
-    box.v.next = next
-    box.v.nextCopies = !freezeDeep(next)
-  }
-
-  /** Marks a box as changed by this batch, to what it was. */
-  touch(box: CellBox): void {
-    const { v } = box
-    v.touched = true
-    v.next = v.value
-    v.nextCopies = v.valueCopies
-    this.#touched.push(box)
-  }
-
-  /** Sets a committed value, before the first batch. */
-  initialize(key: unknown, value: unknown, time: BatchTime): void {
-    this.write(this.box(key), value)
-    this.commit(time)
-  }
-
-  /** Keys last written before `time`, and not by the running batch: those whose idle time is over. */
-  idleSince(time: BatchTime): CellBox[] {
-    const idle: CellBox[] = []
-    for (const box of this.#ages?.boxes() ?? []) {
-      if (box.v.writtenAt >= time) break
-      if (!box.v.touched) idle.push(box)
-    }
-    return idle
-  }
-
-  commit(time: BatchTime): void {
-    const touched = this.#touched
-    this.#touched = []
-    for (const box of touched) {
-      const { v } = box
-      v.value = v.next
-      v.valueCopies = v.nextCopies
-      v.writtenAt = time
-      endBatch(v)
-      if (v.value === undefined) this.#cells.delete(box)
-      if (this.#ages === undefined) continue
-      if (v.value === undefined) this.#ages.remove(box)
-      else this.#ages.renew(box)
-    }
-  }
-
-  rollback(): void {
-    const touched = this.#touched
-    this.#touched = []
-    for (const box of touched) {
-      endBatch(box.v)
-      if (box.v.value === undefined) this.#cells.delete(box)
-    }
-  }
-}
-
-function endBatch(cell: Cell): void {
-  cell.next = undefined
-  cell.nextCopies = false
-  cell.touched = false
-  cell.arrived = undefined
-}
+/** What an evaluated partition gives: chunks that nobody can use to change the state, as often as they are asked for. */
+export type Results = () => Iterable<readonly unknown[]>
 
 export interface StateOperatorOptions {
   readonly partitions: number
@@ -154,7 +15,8 @@ export interface StateOperatorOptions {
 export class StateOperator {
   readonly id: string
   readonly partitions: readonly StatePartition[]
-  readonly #evaluations = new Map<number, Promise<readonly unknown[]>>()
+  readonly #evaluations = new Map<number, Promise<Results>>()
+  readonly #evaluated = new Set<number>()
   #batch: BatchTime | undefined
   #committed: BatchTime = -Infinity
 
@@ -170,31 +32,39 @@ export class StateOperator {
 
   /** Whether every partition has been evaluated for this batch. */
   isEvaluated(time: BatchTime): boolean {
-    return time <= this.#committed || (this.#batch === time && this.#evaluations.size === this.partitions.length)
+    return time <= this.#committed || (this.#batch === time && this.#evaluated.size === this.partitions.length)
   }
 
   /**
-   * The output of a partition for a batch. It is evaluated once, however many outputs read it; a failed evaluation leaves
+   * The results of a partition for a batch. It is evaluated once, however many outputs read it; a failed evaluation leaves
    * nothing and may be tried again.
    */
   evaluate(
     time: BatchTime,
     partition: number,
-    evaluate: (state: StatePartition) => Promise<readonly unknown[]>,
-  ): Promise<readonly unknown[]> {
+    evaluate: (state: StatePartition) => Promise<Results>,
+  ): Promise<Results> {
     this.requireCurrent(time)
     this.#batch = time
     let evaluation = this.#evaluations.get(partition)
     if (evaluation === undefined) {
-      const state = this.partitions[partition] as StatePartition
-      evaluation = evaluate(state).catch((error: unknown) => {
-        state.rollback()
-        this.#evaluations.delete(partition)
-        throw error
-      })
+      evaluation = this.#evaluate(partition, evaluate)
       this.#evaluations.set(partition, evaluation)
     }
     return evaluation
+  }
+
+  async #evaluate(index: number, evaluate: (state: StatePartition) => Promise<Results>): Promise<Results> {
+    const partition = this.partitions[index] as StatePartition
+    try {
+      const results = await evaluate(partition)
+      this.#evaluated.add(index)
+      return results
+    } catch (error) {
+      partition.rollback()
+      this.#evaluations.delete(index)
+      throw error
+    }
   }
 
   /** State can be read for the running batch only: an older one would see newer state (E4). */
@@ -220,6 +90,7 @@ export class StateOperator {
 
   #end(): void {
     this.#evaluations.clear()
+    this.#evaluated.clear()
     this.#batch = undefined
   }
 }

@@ -2,7 +2,8 @@
 import { refusePromise } from '../rdd/out.js'
 import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
 import { explainUserError } from './explain.js'
-import type { CellBox, StatePartition } from './state-operator.js'
+import type { Results } from './state-operator.js'
+import type { CellBox, StatePartition } from './state-partition.js'
 
 export type UpdateFunction = (values: readonly unknown[], state: unknown) => unknown
 
@@ -15,7 +16,7 @@ export async function updateState(
   update: UpdateFunction,
   operator: string,
   env: TaskEnv,
-): Promise<readonly unknown[]> {
+): Promise<Results> {
   for await (const chunk of groups) {
     for (const group of chunk) {
       const [key, values] = group as readonly [unknown, readonly unknown[]]
@@ -23,32 +24,23 @@ export async function updateState(
       if (!box.v.touched) state.touch(box)
       box.v.arrived = values
     }
+    if (env.pacer.ran(chunk.length)) await env.pacer.yield()
   }
-  const out: unknown[] = []
   let since = 0
   for (const box of state.boxes()) {
-    const next = updateKey(state, box, update, operator, env)
-    if (next !== undefined) out.push([box.k, next])
+    updateKey(state, box, update, operator, env)
     if (++since < env.pacer.slice) continue
     if (env.pacer.ran(since)) await env.pacer.yield()
     since = 0
   }
-  return out
+  return () => state.pairs()
 }
 
-/** The new state as outputs may have it: frozen, or a copy, so that none can change what will be committed. */
-function updateKey(
-  state: StatePartition,
-  box: CellBox,
-  update: UpdateFunction,
-  operator: string,
-  env: TaskEnv,
-): unknown {
+function updateKey(state: StatePartition, box: CellBox, update: UpdateFunction, operator: string, env: TaskEnv): void {
   const arrived = box.v.arrived ?? noValues
   try {
     state.write(box, refusePromise(update(arrived, state.readCommitted(box)), operator))
   } catch (error) {
     throw explainUserError(error, operator, env, [box.k, arrived])
   }
-  return state.read(box)
 }

@@ -5,8 +5,11 @@
  */
 import { asPair, refusePromise } from '../rdd/out.js'
 import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
+import { excerpt } from '../rdd/run.js'
+import { SluiceError } from '../errors.js'
 import { explainUserError } from './explain.js'
-import type { CellBox, StatePartition } from './state-operator.js'
+import type { Results } from './state-operator.js'
+import type { CellBox, StatePartition } from './state-partition.js'
 
 export interface WindowFunctions {
   readonly operator: string
@@ -16,106 +19,139 @@ export interface WindowFunctions {
   readonly keep: ((key: unknown, value: unknown) => boolean) | undefined
 }
 
-/** Value of a key over the window, and the number of slices that hold the key. */
-interface Windowed {
-  readonly value: unknown
-  readonly slices: number
+/** Reduced slices by which a window differs from the last one; `'all'` left: nothing of the last one is in it any more. */
+export interface WindowChange {
+  readonly leaving: readonly Chunks[] | 'all'
+  readonly entering: readonly Chunks[]
 }
 
-/** Takes reduced slices: those that left the window and those that entered it since the last result. */
+/** Takes the slices that left the window and those that entered it since the last result. */
 export async function slideWindow(
   partition: StatePartition,
-  leaving: readonly Chunks[],
-  entering: readonly Chunks[],
+  change: WindowChange,
   functions: WindowFunctions,
   env: TaskEnv,
-): Promise<readonly unknown[]> {
-  for (const slice of leaving)
-    await eachPair(slice, functions, env, (key, value) => leave(partition, key, value, functions, env))
-  for (const slice of entering)
-    await eachPair(slice, functions, env, (key, value) => enter(partition, key, value, functions, env))
-  return results(partition, functions, env)
+): Promise<Results> {
+  const slide = new Slide(partition, functions, env)
+  if (change.leaving === 'all') await slide.forgetAll()
+  else for (const slice of change.leaving) await slide.leave(slice)
+  for (const slice of change.entering) await slide.enter(slice)
+  if (functions.keep === undefined) return () => partition.pairs()
+  const kept = await slide.kept(functions.keep)
+  return () => partition.pairs(kept)
 }
 
-async function eachPair(
-  slice: Chunks,
-  { operator }: WindowFunctions,
-  env: TaskEnv,
-  use: (key: unknown, value: unknown) => void,
-): Promise<void> {
-  for await (const chunk of slice) {
-    for (const record of chunk) {
-      const [key, value] = asPair(record, operator)
-      use(key, value)
+class Slide {
+  readonly #partition: StatePartition
+  readonly #functions: WindowFunctions
+  readonly #env: TaskEnv
+
+  constructor(partition: StatePartition, functions: WindowFunctions, env: TaskEnv) {
+    this.#partition = partition
+    this.#functions = functions
+    this.#env = env
+  }
+
+  async forgetAll(): Promise<void> {
+    await this.#eachBox((box) => {
+      this.#set(box, undefined, 0)
+    })
+  }
+
+  leave(slice: Chunks): Promise<void> {
+    return this.#eachPair(slice, (box, value) => {
+      const slices = slicesOf(box)
+      // The last slice of a key takes it along: what the inverse would leave of it may not be exactly nothing.
+      if (slices === 1) this.#set(box, undefined, 0)
+      else if (slices > 1) this.#set(box, this.#call(this.#functions.inverse, box, value), slices - 1)
+      else throw neverEntered(this.#functions.operator)
+    })
+  }
+
+  enter(slice: Chunks): Promise<void> {
+    return this.#eachPair(slice, (box, value) => {
+      const slices = slicesOf(box)
+      this.#set(box, slices === 0 ? value : this.#call(this.#functions.reduce, box, value), slices + 1)
+    })
+  }
+
+  /** Boxes of the keys that the user wants to see. */
+  async kept(keep: NonNullable<WindowFunctions['keep']>): Promise<readonly CellBox[]> {
+    const partition = this.#partition
+    const { operator } = this.#functions
+    const kept: CellBox[] = []
+    await this.#eachBox((box) => {
+      const value = partition.read(box)
+      if (value === undefined) return
+      try {
+        if (refusePromise(keep(partition.key(box), value), operator)) kept.push(box)
+      } catch (error) {
+        throw explainUserError(error, operator, this.#env, [box.k, value])
+      }
+    })
+    return kept
+  }
+
+  async #eachPair(slice: Chunks, use: (box: CellBox, value: unknown) => void): Promise<void> {
+    const partition = this.#partition
+    const { pacer } = this.#env
+    for await (const chunk of slice) {
+      for (let from = 0; from < chunk.length;) {
+        const to = Math.min(chunk.length, from + pacer.slice)
+        for (let i = from; i < to; i++) {
+          const pair = asPair(chunk[i], this.#functions.operator)
+          use(partition.box(pair[0]), pair[1])
+        }
+        if (pacer.ran(to - from)) await pacer.yield()
+        from = to
+      }
     }
-    if (env.pacer.ran(chunk.length)) await env.pacer.yield()
+  }
+
+  async #eachBox(use: (box: CellBox) => void): Promise<void> {
+    const { pacer } = this.#env
+    let since = 0
+    for (const box of this.#partition.boxes()) {
+      use(box)
+      if (++since < pacer.slice) continue
+      if (pacer.ran(since)) await pacer.yield()
+      since = 0
+    }
+  }
+
+  #set(box: CellBox, value: unknown, slices: number): void {
+    if (value === undefined && slices > 0) throw noValue(this.#functions.operator, box.k)
+    this.#partition.write(box, value)
+    box.v.nextSlices = slices
+  }
+
+  #call(f: (a: unknown, b: unknown) => unknown, box: CellBox, value: unknown): unknown {
+    const { operator } = this.#functions
+    try {
+      return refusePromise(f(this.#partition.read(box), value), operator)
+    } catch (error) {
+      throw explainUserError(error, operator, this.#env, [box.k, value])
+    }
   }
 }
 
-function leave(
-  partition: StatePartition,
-  key: unknown,
-  value: unknown,
-  functions: WindowFunctions,
-  env: TaskEnv,
-): void {
-  const box = partition.box(key)
-  const { value: before, slices } = partition.read(box) as Windowed
-  // The last slice of a key takes it along: what the inverse would leave of it may not be exactly nothing.
-  const next =
-    slices === 1
-      ? undefined
-      : { value: call(functions.inverse, before, value, key, functions, env), slices: slices - 1 }
-  partition.write(box, next)
+function slicesOf({ v }: CellBox): number {
+  return v.touched ? v.nextSlices : v.slices
 }
 
-function enter(
-  partition: StatePartition,
-  key: unknown,
-  value: unknown,
-  functions: WindowFunctions,
-  env: TaskEnv,
-): void {
-  const box = partition.box(key)
-  const before = partition.read(box) as Windowed | undefined
-  partition.write(
-    box,
-    before === undefined
-      ? { value, slices: 1 }
-      : { value: call(functions.reduce, before.value, value, key, functions, env), slices: before.slices + 1 },
-  )
+function noValue(operator: string, key: unknown): SluiceError {
+  return new SluiceError({
+    code: 'STATE_INVALID',
+    component: operator,
+    message: `the value of key ${excerpt(key)} is undefined; use null for nothing, or see whether a function forgets to return`,
+  })
 }
 
-function call(
-  f: (a: unknown, b: unknown) => unknown,
-  a: unknown,
-  b: unknown,
-  key: unknown,
-  { operator }: WindowFunctions,
-  env: TaskEnv,
-): unknown {
-  try {
-    return refusePromise(f(a, b), operator)
-  } catch (error) {
-    throw explainUserError(error, operator, env, [key, b])
-  }
-}
-
-function results(partition: StatePartition, { keep, operator }: WindowFunctions, env: TaskEnv): unknown[] {
-  const out: unknown[] = []
-  for (const box of partition.boxes()) {
-    const windowed = partition.read(box) as Windowed | undefined
-    if (windowed === undefined || !keeps(keep, box, windowed.value, operator, env)) continue
-    out.push([box.k, windowed.value])
-  }
-  return out
-}
-
-function keeps(keep: WindowFunctions['keep'], box: CellBox, value: unknown, operator: string, env: TaskEnv): boolean {
-  if (keep === undefined) return true
-  try {
-    return refusePromise(keep(box.k, value), operator)
-  } catch (error) {
-    throw explainUserError(error, operator, env, [box.k, value])
-  }
+function neverEntered(operator: string): SluiceError {
+  return new SluiceError({
+    code: 'STATE_INVALID',
+    component: operator,
+    message:
+      'a key leaves the window that had not entered it; what is windowed must be the same each time it is computed',
+  })
 }

@@ -1,0 +1,100 @@
+/** Runs the examples of the documentation. */
+import { expect, test } from 'vitest'
+import { seconds, StreamingContext, type DStream } from '@sluice/core'
+import { ManualClock } from '@sluice/core/testing'
+import { eventLogSource } from './direct-source.js'
+import { BrokerReceiver, type Client } from './receiver-class.js'
+import { pollEvents, type Event } from './receiver-generator.js'
+import { jsonLinesOf } from './receiver-readable.js'
+
+interface Run {
+  readonly seen: unknown[][]
+  batch(): Promise<void>
+  stop(): Promise<void>
+  readonly clock: ManualClock
+}
+
+async function run(declare: (ssc: StreamingContext) => DStream<unknown>): Promise<Run> {
+  const clock = new ManualClock()
+  const ssc = new StreamingContext({ batchInterval: seconds(1), clock, log: 'error', signals: false })
+  const seen: unknown[][] = []
+  declare(ssc).foreachRDD(async (rdd) => void seen.push(await rdd.collect()))
+  await ssc.start()
+  await clock.settle()
+  const batch = async (): Promise<void> => {
+    const before = seen.length
+    await clock.advance(1_000)
+    await expect.poll(() => seen.length).toBeGreaterThan(before)
+  }
+  return { seen, batch, clock, stop: () => ssc.stop() }
+}
+
+test('a receiver as a class', async () => {
+  const subscriptions: Parameters<Client['subscribe']>[0][] = []
+  let closed = 0
+  const client: Client = {
+    subscribe: async (options) => {
+      subscriptions.push(options)
+      return { close: async () => void closed++ }
+    },
+  }
+  const { seen, batch, clock, stop } = await run((ssc) => ssc.receiverStream(new BrokerReceiver(client)))
+  await subscriptions[0]!.onMessages([
+    { offset: 1n, text: 'a' },
+    { offset: 2n, text: 'b' },
+  ])
+  subscriptions[0]!.onError(new Error('reset'))
+  await batch()
+  await clock.advance(1_000)
+  await subscriptions[1]!.onMessages([{ offset: 3n, text: 'c' }])
+  await batch()
+  await stop()
+  expect(subscriptions.map(({ after }) => after)).toEqual([undefined, 2n])
+  expect(closed).toBe(2)
+  expect(seen.flat()).toEqual(['a', 'b', 'c'])
+  await expect(subscriptions[1]!.onMessages([{ offset: 4n, text: 'd' }])).rejects.toThrowError(/not taken/)
+})
+
+test('a receiver as a generator', async () => {
+  const events = Array.from({ length: 5 }, (_, i): Event => ({ id: i + 1, text: `event ${String(i)}` }))
+  let fetches = 0
+  const fetchPage = async (after: number): Promise<Event[]> => {
+    if (++fetches === 2) throw new Error('503')
+    return events.filter(({ id }) => id > after).slice(0, 2)
+  }
+  const { seen, batch, stop } = await run((ssc) => ssc.receiverStream(pollEvents(fetchPage)))
+  for (let i = 0; i < 4; i++) await batch()
+  await stop()
+  expect(seen.flat()).toEqual(events)
+})
+
+test('a receiver of a Readable', async () => {
+  const program = 'for (let i = 0; i < 3; i++) console.log(JSON.stringify({ i }))'
+  const { seen, batch, stop } = await run((ssc) => ssc.receiverStream(jsonLinesOf(process.execPath, ['-e', program])))
+  await expect
+    .poll(
+      async () => {
+        await batch()
+        return seen.flat().length
+      },
+      { timeout: 20_000 },
+    )
+    .toBe(3)
+  await stop()
+  expect(seen.flat()).toEqual([{ i: 0 }, { i: 1 }, { i: 2 }])
+})
+
+test('a direct source', async () => {
+  const lines = Array.from({ length: 10 }, (_, i) => `old ${String(i)}`)
+  const log = {
+    length: async () => lines.length,
+    read: async (from: number, to: number) => lines.slice(from, to),
+  }
+  const { seen, batch, stop } = await run((ssc) => ssc.inputStream(eventLogSource(log)))
+  lines.push('a', 'b', 'c')
+  await batch()
+  await batch()
+  lines.push('d')
+  await stop()
+  expect(seen).toEqual([['a', 'b', 'c'], [], ['d']])
+})

@@ -1,0 +1,11 @@
+/** @sluice/testkit: scripted runs, crash markers, and a conformance suite for each contract of a connector. */
+export * from '@sluice/core/testing'
+export { sinkConformance, atLeastOnceRules } from './sink/sink-conformance.js'
+export type { SinkConformanceOptions, SinkTarget } from './sink/sink-bench.js'
+export { awkwardBytes, awkwardTexts } from './suite/awkward.js'
+export { collectSuite, type CollectOptions, type SuiteResult } from './suite/collect.js'
+export type { Skip, SuiteRunner, TestFunction } from './suite/runner.js'
+export { fileSystemConformance } from './file-system/file-system-conformance.js'
+export type { FileSystemConformanceOptions, OpenedFileSystem } from './file-system/file-system-bench.js'
+export { receiverConformance } from './receiver/receiver-conformance.js'
+export type { ReceiverConformanceOptions, ReceiverTarget } from './receiver/receiver-bench.js'
