@@ -1,17 +1,14 @@
 /** A direct source: a log of events that is read by range. */
 import type { InputSource } from '@sluice/core'
 
+type Range = readonly [from: number, to: number]
+
 export interface EventLog {
   length(): Promise<number>
-  read(from: number, to: number): Promise<readonly string[]>
+  read(...range: Range): Promise<readonly string[]>
 }
 
-interface Range {
-  readonly from: number
-  readonly to: number
-}
-
-export function eventLogSource(log: EventLog, partitions = 2): InputSource<string, Range> {
+export function eventLogSource(log: EventLog, partitionSize = 10_000): InputSource<string, Range> {
   let next = 0
   let lastTime = 0
   let perSecond = Infinity
@@ -24,23 +21,19 @@ export function eventLogSource(log: EventLog, partitions = 2): InputSource<strin
       lastTime = clock.now()
     },
     async plan(time) {
-      const most = Math.floor((perSecond * (time - lastTime)) / 1_000)
-      const range = { from: next, to: Math.min(await log.length(), next + Math.max(1, most)) }
-      next = range.to
+      const most = Math.max(1, Math.floor((perSecond * (time - lastTime)) / 1_000))
+      const [from, to] = [next, Math.min(await log.length(), next + most)]
+      next = to
       lastTime = time
-      return { data: range, records: range.to - range.from, description: `${String(range.from)} to ${String(range.to)}` }
+      return { data: [from, to], records: to - from, description: `${String(from)} to ${String(to)}` }
     },
-    partitions({ from, to }) {
-      const step = Math.max(1, Math.ceil((to - from) / partitions))
+    partitions([from, to]) {
       const ranges: Range[] = []
-      for (let at = from; at < to; at += step) ranges.push({ from: at, to: Math.min(to, at + step) })
+      for (let at = from; at < to; at += partitionSize) ranges.push([at, Math.min(to, at + partitionSize)])
       return ranges
     },
-    async *read({ from, to }: Range, signal) {
-      for (let at = from; at < to; at += 1_000) {
-        signal?.throwIfAborted()
-        yield await log.read(at, Math.min(to, at + 1_000))
-      }
+    async *read(range: Range) {
+      yield await log.read(...range)
     },
     setRate(recordsPerSecond) {
       perSecond = recordsPerSecond

@@ -1,4 +1,5 @@
 /** Runs the examples of the documentation. */
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { seconds, StreamingContext, type DStream } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
@@ -97,4 +98,12 @@ test('a direct source', async () => {
   lines.push('d')
   await stop()
   expect(seen).toEqual([['a', 'b', 'c'], [], ['d']])
+})
+
+test('the examples in the text are those that run', async () => {
+  const read = (name: string): Promise<string> => readFile(new URL(name, import.meta.url), 'utf8')
+  const text = await read('../custom-sources.md')
+  const shown = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source)
+  const names = ['receiver-class', 'receiver-generator', 'receiver-readable', 'direct-source']
+  expect(shown).toEqual(await Promise.all(names.map((name) => read(`./${name}.ts`))))
 })

@@ -61,7 +61,9 @@ const GAP = 46
 const x = (second) => LEFT + (second / LENGTH_S) * (WIDTH - LEFT - 16)
 
 function line(points, y, style) {
-  const path = points.map(({ second, value }, i) => `${i === 0 ? 'M' : 'L'}${x(second).toFixed(1)} ${y(value).toFixed(1)}`)
+  const path = points.map(
+    ({ second, value }, i) => `${i === 0 ? 'M' : 'L'}${x(second).toFixed(1)} ${y(value).toFixed(1)}`,
+  )
   return `<path d="${path.join('')}" class="${style}"/>`
 }
 
@@ -97,7 +99,7 @@ function draw(controlled, uncontrolled) {
     `<style>${STYLE}</style><rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     ...panel(0, 'Records received per second', 1_200, curves('rate')),
     ...panel(1, 'Batches planned and not done', 12, curves('pending')),
-    ...panel(2, 'Total delay of the last batch (s)', 50, curves('delay')),
+    ...panel(2, 'Total delay of the last batch (s)', 80, curves('delay')),
     `<text x="${LEFT}" y="${height - 10}">blue: with back-pressure; red, dashed: without; shaded: each record costs 4 ms instead of 1 ms</text>`,
     '</svg>',
     '',

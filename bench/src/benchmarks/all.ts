@@ -6,7 +6,9 @@ import { join } from './join.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
 import { shuffleBudget } from './shuffle-budget.js'
+import { socket } from './socket.js'
 import { sortBy } from './sort-by.js'
+import { store } from './store.js'
 import { wordCount } from './word-count.js'
 
 export const benchmarks: readonly Benchmark[] = [
@@ -18,4 +20,6 @@ export const benchmarks: readonly Benchmark[] = [
   sortBy,
   shuffleBudget,
   compile,
+  socket,
+  store,
 ]

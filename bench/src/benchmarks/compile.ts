@@ -9,7 +9,8 @@ const JOBS = 200
 
 export const compile: Benchmark = {
   name: 'compile',
-  about: 'jobs of ten records and four operators: with stages cached (ours) against stages compiled anew (the reference)',
+  about:
+    'jobs of ten records and four operators: with stages cached (ours) against stages compiled anew (the reference)',
   run: (sizes) =>
     withContext((context) => {
       const source = context.parallelize(Array.from({ length: 10 }, (_, i) => i))

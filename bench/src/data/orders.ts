@@ -15,7 +15,7 @@ export interface OrderOptions {
   readonly customers: number
 }
 
-export const COUNTRIES = ['AT', 'BE', 'CH', 'DE', 'ES', 'FR', 'IT', 'NL', 'PL', 'PT', 'SE', 'UK'] as const
+const COUNTRIES = ['AT', 'BE', 'CH', 'DE', 'ES', 'FR', 'IT', 'NL', 'PL', 'PT', 'SE', 'UK'] as const
 
 /** Orders of random customers over 30 days; one in eight is not paid. Amounts have cents. */
 export function makeOrders({ orders, customers }: OrderOptions): Order[] {

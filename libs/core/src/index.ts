@@ -18,7 +18,8 @@ export {
   type WorkerExecutorStats,
 } from './executor/worker-executor.js'
 export type { ReceiverStreamOptions } from './input/receiver-stream.js'
-export type { FileStreamOptions, PlannedFile } from './input/file-source.js'
+export type { PlannedFile } from './input/file-names.js'
+export type { FileStreamOptions } from './input/file-source.js'
 export type { FileReader } from './context/stream-inputs.js'
 export type { QueueOptions } from './input/queue-source.js'
 export {

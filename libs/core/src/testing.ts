@@ -1,5 +1,6 @@
 /** @sluice/core/testing: what tests of applications and connectors need. */
 export { absent } from './input/queue-source.js'
+export { receiverOf } from './input/receiver-forms.js'
 export { memoryFileSystem, type MemoryFileSystemOptions } from './storage/memory-file-system.js'
 export {
   runBatches,

@@ -11,7 +11,7 @@ export interface PlanRecord {
 }
 
 /** What was fixed when the batch first started: it must be the same whenever the batch is run. */
-export interface StartRecord {
+interface StartRecord {
   readonly time: BatchTime
   /** Partitions of each output, by its id. */
   readonly partitions: Readonly<Record<string, number>>

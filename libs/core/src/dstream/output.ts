@@ -41,7 +41,7 @@ export interface StatefulStream extends StreamAtTimes {
 }
 
 /** One output's run of one batch: the scope its RDDs belong to, and how sinks are written. */
-export interface OutputRun {
+interface OutputRun {
   readonly time: BatchTime
   /** What the user's function is given: its operators and actions belong to the batch. */
   readonly scope: RddScope

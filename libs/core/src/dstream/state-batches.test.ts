@@ -173,7 +173,7 @@ test('an evaluation of state can be tried again, and only for the running batch'
   const operator = new StateOperator('counts', { partitions: 1 })
   const evaluate = (time: number, fails: boolean) =>
     operator.evaluate(time, 0, (partition) => {
-      partition.write(partition.box('a'), time)
+      partition.write(partition.cell('a'), time)
       return fails ? Promise.reject(new Error('no')) : Promise.resolve(() => partition.pairs())
     })
   const failed = evaluate(1, true)
@@ -400,9 +400,9 @@ test('E6: large lists in a state are frozen once, not walked again in each batch
   let reads = 0
   const list = Array.from({ length: 100 }, (_, i) => i)
   Object.defineProperty(list, 50, { get: () => (reads++, 50), enumerable: true, configurable: true })
-  const box = partition.box('a')
+  const cell = partition.cell('a')
   for (let batch = 1; batch <= 10; batch++) {
-    partition.write(box, { batch, list })
+    partition.write(cell, { batch, list })
     operator.commit(batch)
   }
   expect(reads).toBe(1)

@@ -16,7 +16,7 @@ import { StreamNode } from './stream-node.js'
 import { requireWindow, slicesOf } from './window-stream.js'
 
 /** A stream whose partitions are evaluated once per batch, on the state of their keys. */
-export abstract class StateStream extends StreamNode implements StatefulStream {
+abstract class StateStream extends StreamNode implements StatefulStream {
   readonly parents: readonly [StreamNode]
   readonly partitioner: Partitioner
   readonly state: StateOperator

@@ -40,7 +40,7 @@ export class WindowStream extends StreamNode {
 }
 
 /** Times of the parent's batches after `from`, up to `to`. */
-export function sliceTimes(parent: StreamNode, from: BatchTime, to: BatchTime): BatchTime[] {
+function sliceTimes(parent: StreamNode, from: BatchTime, to: BatchTime): BatchTime[] {
   const slide = parent.slideDuration
   const { zeroTime } = parent.graph
   const times: BatchTime[] = []

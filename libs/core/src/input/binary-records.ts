@@ -1,7 +1,7 @@
 /** Files of records of one length. */
 import { SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
-import type { PlannedFile } from './file-source.js'
+import type { PlannedFile } from './file-names.js'
 
 const READ_BYTES = 1 << 20
 

@@ -1,5 +1,11 @@
 /** What a file source remembers of a folder: which names it has judged, and which files still wait for their batch. */
-import type { PlannedFile } from './file-source.js'
+
+/** A file as it was when it was planned. */
+export interface PlannedFile {
+  readonly path: string
+  readonly sizeBytes: number
+  readonly modifiedMs: number
+}
 
 /** More than this many names of files that are gone are let go of. */
 const SWEEP_NAMES = 10_000

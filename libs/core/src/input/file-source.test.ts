@@ -250,7 +250,7 @@ test('E15: a file that changes while it is read fails its batch, whatever the re
 test('a reader that fails on a file that has not changed fails with its own error', async () => {
   const run = harness()
   await run.disk.makeDirectory('/in')
-  // eslint-disable-next-line require-yield
+
   const failing = async function* (): AsyncGenerator<readonly string[]> {
     throw new Error('unexpected byte')
   }
@@ -510,7 +510,10 @@ test('on the local disk: files moved into the folder come once, by time and name
       await rename(join(root, `.${name}`), join(root, name))
     }
     const plans = [await source.plan(now as never), await source.plan((now + 1_000) as never)]
-    expect(plans.map((plan) => plan?.data.files.map(({ path }) => path))).toEqual([[join(root, 'a'), join(root, 'b')], []])
+    expect(plans.map((plan) => plan?.data.files.map(({ path }) => path))).toEqual([
+      [join(root, 'a'), join(root, 'b')],
+      [],
+    ])
   } finally {
     await rm(root, { recursive: true })
   }

@@ -6,7 +6,7 @@ import { isSluiceError, messageOf, requireArgument, SluiceError } from '../error
 import type { FileSystem } from '../storage/file-system.js'
 import { joinPath } from '../storage/paths.js'
 import { formatDuration, milliseconds, type BatchTime, type Duration } from '../time/duration.js'
-import { FoundFiles, JudgedNames, WaitingFiles } from './file-names.js'
+import { FoundFiles, JudgedNames, WaitingFiles, type PlannedFile } from './file-names.js'
 import type { InputContext, InputPlan, InputSource } from './input.js'
 
 export interface FileStreamOptions {
@@ -25,13 +25,6 @@ export interface FileStreamOptions {
   readonly remember?: Duration | undefined
   /** Most files that a batch takes, the oldest first; the others are taken by the next ones. Default: 10 000. */
   readonly maxFilesPerBatch?: number | undefined
-}
-
-/** A file as it was when it was planned. */
-export interface PlannedFile {
-  readonly path: string
-  readonly sizeBytes: number
-  readonly modifiedMs: number
 }
 
 interface FilePlan {

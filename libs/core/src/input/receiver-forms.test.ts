@@ -234,7 +234,6 @@ test('a generator that fails while it is ended is reported, and the stop goes on
     try {
       while (true) yield '.'.repeat(1_000)
     } finally {
-      // eslint-disable-next-line no-unsafe-finally
       throw new Error('already closed')
     }
   }
@@ -401,7 +400,8 @@ const pairs: DecoderFactory<string> = () => {
 }
 
 test('fromReadable decodes bytes, wherever they are cut', async () => {
-  const open = (): Readable => Readable.from([Buffer.from('aab'), Buffer.from('bc'), Buffer.from('cd')], { objectMode: false })
+  const open = (): Readable =>
+    Readable.from([Buffer.from('aab'), Buffer.from('bc'), Buffer.from('cd')], { objectMode: false })
   const { batch, seen, infos, ssc } = await started(fromReadable(open, { name: 'two bytes', decode: pairs }))
   await batch()
   expect(seen).toEqual([['aa', 'bb', 'cc', 'd']])
@@ -527,14 +527,17 @@ test.for([
   expect(() => ssc.receiverStream(() => Readable.from([]), options)).toThrowError(message)
 })
 
-test.for(['memory', 'memory-and-disk', 'disk'] as const)('storage level %s gives back what was stored', async (level) => {
-  const open = (): Readable => Readable.from(Array.from({ length: 1_000 }, (_, i) => ({ id: i, at: 10n ** 20n })))
-  const { batch, seen, ssc } = await started(open, { storageLevel: level })
-  await batch()
-  expect(seen.flat()).toHaveLength(1_000)
-  expect(seen[0]?.at(-1)).toEqual({ id: 999, at: 10n ** 20n })
-  await ssc.stop({ graceful: false })
-})
+test.for(['memory', 'memory-and-disk', 'disk'] as const)(
+  'storage level %s gives back what was stored',
+  async (level) => {
+    const open = (): Readable => Readable.from(Array.from({ length: 1_000 }, (_, i) => ({ id: i, at: 10n ** 20n })))
+    const { batch, seen, ssc } = await started(open, { storageLevel: level })
+    await batch()
+    expect(seen.flat()).toHaveLength(1_000)
+    expect(seen[0]?.at(-1)).toEqual({ id: 999, at: 10n ** 20n })
+    await ssc.stop({ graceful: false })
+  },
+)
 
 test('blocks that do not fit in the memory budget spill, and nothing is lost', async () => {
   const open = (): Readable => Readable.from(Array.from({ length: 200 }, (_, i) => `${String(i)}:`.padEnd(10_000, '.')))
@@ -544,18 +547,24 @@ test('blocks that do not fit in the memory budget spill, and nothing is lost', a
   await ssc.stop({ graceful: false })
 })
 
-test.for([3_600_000, -3_600_000])('the wall clock jumps by %i ms: receiving and batches go on at their pace', async (jump) => {
-  let sent = 0
-  const { clock, batch, seen, ssc } = await started(async function* ({ clock: time, signal }: ReceiverContext<number>) {
-    while (true) {
-      yield sent++
-      await time.sleep(100, signal)
-    }
-  })
-  await batch()
-  clock.jumpTo(clock.now() + jump)
-  for (let i = 0; i < 5; i++) await batch()
-  await ssc.stop()
-  expect(seen.flat()).toEqual(Array.from({ length: sent }, (_, i) => i))
-  for (const records of seen.slice(0, 6)) expect(Math.abs(records.length - 10)).toBeLessThanOrEqual(1)
-})
+test.for([3_600_000, -3_600_000])(
+  'the wall clock jumps by %i ms: receiving and batches go on at their pace',
+  async (jump) => {
+    let sent = 0
+    const { clock, batch, seen, ssc } = await started(async function* ({
+      clock: time,
+      signal,
+    }: ReceiverContext<number>) {
+      while (true) {
+        yield sent++
+        await time.sleep(100, signal)
+      }
+    })
+    await batch()
+    clock.jumpTo(clock.now() + jump)
+    for (let i = 0; i < 5; i++) await batch()
+    await ssc.stop()
+    expect(seen.flat()).toEqual(Array.from({ length: sent }, (_, i) => i))
+    for (const records of seen.slice(0, 6)) expect(Math.abs(records.length - 10)).toBeLessThanOrEqual(1)
+  },
+)

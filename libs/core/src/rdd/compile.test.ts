@@ -275,7 +275,8 @@ describe.each(['fused', 'closures'] as const)('errors, %s', (mode) => {
         context
           .range(0, 9)
           .flatMap(async function* () {
-            yield await later()
+            await Promise.resolve()
+            yield later()
           } as never)
           .count(),
     ],
@@ -410,7 +411,12 @@ describe('compiled stages are used again', () => {
 
   test('but not by operators whose names only look alike', () => {
     const op = (kind: 'map' | 'filter', id: string): Op => ({ kind, id, fn: (x: number) => x })
-    const cases = [[op('map', 'a|filter:1:b')], [op('map', 'a'), op('filter', 'b')], [op('map', 'a'), op('map', 'b')]]
+    const cases = [
+      [op('map', 'a|filter:1:b')],
+      [op('map', 'a|filter:b')],
+      [op('map', 'a'), op('filter', 'b')],
+      [op('map', 'a'), op('map', 'b')],
+    ]
     for (const ops of cases)
       stages.stage(
         ops,

@@ -8,7 +8,15 @@ import { compileFunction } from 'node:vm'
 import { closureStage, StageFailure, type StageFunction } from './closures.js'
 import { serialOfFunction, type AnyFunction } from './functions.js'
 import { isBareId, type Op, type OpKind } from './op.js'
-import { asPair, refuseAsyncIterable, refusePromise, type Out, type OutKind } from './out.js'
+import {
+  asPair,
+  oneOfEach,
+  refuseAsyncIterable,
+  refusePromise,
+  type CombineOut,
+  type Out,
+  type OutKind,
+} from './out.js'
 
 /**
  * A template gives one line; `{` that it leaves open are counted in `opens`. `f` gives the call of the operator's function,
@@ -37,32 +45,68 @@ const combined = (x: string): Readonly<Record<string, readonly [first: string, f
   value: [`${x}[1]`, `${x}[1]`],
 })
 
-const outTemplates: Readonly<Record<OutKind, (x: string, shape: string) => string>> = {
-  collect: (x) => `out.records.push(${x})`,
-  count: () => 'out.count++',
-  combine: (x, shape) => {
-    const [first, further] = combined(x)[shape] as readonly [string, string]
-    return (
-      `const k = ${x}[0]; const b = typeof k === 'string' || typeof k === 'number' ? out.keyed.map.get(k) : out.keyed.find(k); ` +
-      `if (b === undefined) out.insert(k, ${first}); else b.v = add(b.v, ${further})`
-    )
-  },
-  bucket: (x, shape) =>
-    shape === 'one'
-      ? `out.buckets[0].push(${x})`
-      : `const q = out.buckets[out.partitioner.partitionOf(${x}[0])]; if (q === undefined) out.misplaced(${x}[0]); q.push(${x})`,
-  fold: (x) => `if (out.has) out.acc = f(out.acc, ${x}); else { out.has = true; out.acc = ${x} }`,
-  each: (x) => `f(${x})`,
+/** How records end: what is at hand before a loop over them, what becomes of each, and what is left to do after the loop. */
+interface OutTemplate {
+  readonly enter?: string
+  readonly each: (x: string, shape: string) => string
+  readonly leave?: string
+  /** The boxes of the stage with this number. */
+  readonly box?: (stage: number) => string
 }
 
-type Make = (...functions: readonly unknown[]) => StageFunction
+const outTemplates: Readonly<Record<OutKind, OutTemplate>> = {
+  collect: { enter: 'const records = out.records', each: (x) => `records.push(${x})` },
+  count: { enter: 'let n = 0', each: () => 'n++', leave: 'out.count += n' },
+  combine: { enter: 'let map = out.keyed.map', each: combineTemplate, box: boxTemplate },
+  bucket: {
+    each: (x, shape) =>
+      shape === 'one'
+        ? `out.buckets[0].push(${x})`
+        : `const q = out.buckets[out.partitioner.partitionOf(${x}[0])]; if (q === undefined) out.misplaced(${x}[0]); q.push(${x})`,
+  },
+  fold: {
+    enter: 'let acc = out.acc, has = out.has',
+    each: (x) => `if (has) acc = f(acc, ${x}); else { has = true; acc = ${x} }`,
+    leave: 'out.acc = acc; out.has = has',
+  },
+  each: { each: (x) => `f(${x})` },
+}
+
+/**
+ * Boxes of each stage have a field of their own, `s0`, so that V8 gives them a hidden class of their own: it keeps numbers
+ * in a field as they are while no object of the class had anything else there. And they are literals: V8 forgets the hidden
+ * class of other objects, and all code that was made for it, when a collection finds none of them.
+ */
+function boxTemplate(stage: number): string {
+  // A Map keeps 0 for -0; so does the box.
+  return `(k, v) => ({ s${String(stage)}: 0, k: k === 0 ? 0 : k, v })`
+}
+
+/** Boxes are found once and changed in place. A pair as key is taken apart at once: unless it is new, V8 never makes it. */
+function combineTemplate(x: string, shape: string): string {
+  const [first, further] = combined(x)[shape] as readonly [string, string]
+  const found = (key: string): string =>
+    `if (b === undefined) map = out.insert(box(${key}, ${first})); else b.v = add(b.v, ${further})`
+  return (
+    `const k = ${x}[0]; if (typeof k === 'string' || typeof k === 'number') { const b = map.get(k); ${found('k')} } ` +
+    `else if (Array.isArray(k) && k.length === 2) { const p = k[0], q = k[1], b = out.keyed.findTwo(p, q); ${found('[p, q]')} } ` +
+    `else { const b = out.keyed.find(k); ${found('k')} }`
+  )
+}
+
+interface Made {
+  readonly run: StageFunction
+  readonly box: CombineOut['box'] | undefined
+}
+
+type Make = (...functions: readonly unknown[]) => Made
 
 interface Compiled {
   readonly filename: string
   readonly make: Make
   makeWatched: Make | undefined
   lastFunctions: readonly unknown[]
-  lastStage: StageFunction | undefined
+  lastStage: Made | undefined
 }
 
 const fail = (error: unknown, index: number): StageFailure =>
@@ -96,6 +140,7 @@ export class StageCache {
   readonly #mode: StageMode
   readonly #limit: number
   readonly #compiled = new Map<string, Compiled>()
+  readonly #kept = oneOfEach()
 
   /** Keeps up to `limit` compiled stages, the most recently used. */
   constructor(mode: StageMode = 'fused', limit = 1_000) {
@@ -117,8 +162,10 @@ export class StageCache {
       compiled.lastStage = compiled.make(...all, fail)
       compiled.lastFunctions = all
     }
+    const { run, box } = compiled.lastStage
+    if (box !== undefined) (out as CombineOut).box = box
     return {
-      run: compiled.lastStage,
+      run,
       checked,
       watched: () => watchedStage(compiled, ops, all, out),
       operatorOf: (error) => operatorAtLine(lineIn(error, compiled.filename), ops, out),
@@ -157,37 +204,40 @@ function identityOf(id: string, functions: readonly (AnyFunction | undefined)[])
 }
 
 function compile(ops: readonly Op[], out: Out): Compiled {
-  const filename = `sluice-stage-${String(nextStage++)}`
-  const parameters = [...functionNames(ops, out), 'fail']
-  const make = compileFunction(sourceOf(ops, out), parameters, { filename }) as Make
+  const stage = nextStage++
+  const filename = `sluice-stage-${String(stage)}`
+  const make = compileFunction(sourceOf(ops, out, false, stage), parametersOf(ops, out), { filename }) as Make
   return { filename, make, makeWatched: undefined, lastFunctions: [], lastStage: undefined }
 }
 
+/** What a stage calls its functions. */
 function functionNames(ops: readonly Op[], out: Out): string[] {
-  return [...ops.map((_, i) => `f${String(i)}`), ...Object.keys(out.functions)]
+  return [...ops.map((_, i) => `f${String(i)}`), ...Object.keys(out.functions), 'fail']
 }
+
+const parametersOf = (ops: readonly Op[], out: Out): string[] => functionNames(ops, out).map((name) => `_${name}`)
 
 /** Code of its own, so that what runs for few records leaves no trace in the feedback of what runs for all. */
 function watchedStage(compiled: Compiled, ops: readonly Op[], functions: readonly unknown[], out: Out): StageFunction {
-  compiled.makeWatched ??= compileFunction(
-    sourceOf(ops, out, true),
-    [...functionNames(ops, out), 'fail', 'check', 'pair'],
-    { filename: compiled.filename },
-  ) as Make
+  compiled.makeWatched ??= compileFunction(sourceOf(ops, out, true), [...parametersOf(ops, out), 'check', 'pair'], {
+    filename: compiled.filename,
+  }) as Make
   const check = (value: unknown, index: number): unknown => {
     const { kind, id } = ops[index] as Op
     return opens.has(kind) ? refuseAsyncIterable(value, id) : refusePromise(value, id)
   }
-  return compiled.makeWatched(...functions, fail, check, (record: unknown, index: number) =>
-    asPair(record, (ops[index] as Op).id),
-  )
+  const pair = (record: unknown, index: number): unknown => asPair(record, (ops[index] as Op).id)
+  return compiled.makeWatched(...functions, fail, check, pair).run
 }
 
 /** The source of a stage, `watched` with all checks; exported for tests. */
-export function sourceOf(ops: readonly Op[], out: Out, watched = false): string {
+export function sourceOf(ops: readonly Op[], out: Out, watched = false, stage = 0): string {
+  const { enter = '', each, leave = '', box } = outTemplates[out.kind]
+  // V8 takes a `const` for what it is; a parameter might change.
+  const constants = functionNames(ops, out).map((name) => `${name} = _${name}`)
   const lines = [
-    'return function (data, from, to, out) {',
-    'let i = from',
+    `const ${constants.join(', ')}, box = ${box?.(stage) ?? 'undefined'}; return { box, run(data, from, to, out) {`,
+    `let i = from; ${watched ? '' : enter}`,
     'try { for (; i < to; i++) { const v0 = data[i]',
   ]
   let open = 0
@@ -202,8 +252,8 @@ export function sourceOf(ops: readonly Op[], out: Out, watched = false): string 
     if (opens.has(op.kind)) open++
   })
   const last = `v${String(ops.length)}`
-  lines.push(watched ? `out.emit(${last})` : outTemplates[out.kind](last, out.shape ?? ''))
-  lines.push(`${'}'.repeat(open)} } } catch (e) { throw fail(e, i) } }`)
+  lines.push(watched ? `out.emit(${last})` : each(last, out.shape ?? ''))
+  lines.push(`${'}'.repeat(open)} } ${watched ? '' : leave} } catch (e) { throw fail(e, i) } } }`)
   return lines.join('\n')
 }
 

@@ -86,9 +86,13 @@ describe('keys by content', () => {
     ['a symbol', Symbol('x'), /symbol cannot be a key/],
     ['a Map', new Map(), /an instance of Map/],
     ['bytes', Buffer.from('x'), /an instance of Buffer/],
-    ['a class instance', new (class Point {
-      readonly x = 1
-    })(), /an instance of Point/],
+    [
+      'a class instance',
+      new (class Point {
+        readonly x = 1
+      })(),
+      /an instance of Point/,
+    ],
     ['without constructor', Object.create(Object.create(null) as object), /an unnamed class/],
     ['undefined in a tuple', [1, undefined], /undefined cannot be a key/],
     ['a Set in an object', { a: new Set() }, /an instance of Set/],

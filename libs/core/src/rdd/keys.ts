@@ -10,6 +10,11 @@ export interface Box<V> {
   v: V
 }
 
+/** A box. A `Map` keeps 0 for -0; so does the box. */
+export function plainBox<V>(key: unknown, value: V): Box<V> {
+  return { k: key === 0 ? 0 : key, v: value }
+}
+
 /** Whether a key can be looked up in a `Map` as it is. */
 export function isPrimitiveKey(key: unknown): key is string | number | bigint | boolean | null {
   switch (typeof key) {
@@ -105,14 +110,28 @@ function finish(h: number): number {
   return (h ^ (h >>> 16)) >>> 0
 }
 
+/** A pair of primitives, by far the most frequent composite key. */
+function isTwo(key: unknown): key is readonly [unknown, unknown] {
+  return Array.isArray(key) && key.length === 2 && isPrimitiveKey(key[0]) && isPrimitiveKey(key[1])
+}
+
+/** The boxes of all pairs `[p, q]` with one p. Where there is one q only, it needs no map. */
+interface Seconds<V> {
+  q: unknown
+  box: Box<V> | undefined
+  more: Map<unknown, Box<V>> | undefined
+}
+
 /**
  * A map from keys to boxes, in the order in which keys were first seen. Generated code looks into `map` itself for
- * strings and numbers and calls `find` for all else.
+ * strings and numbers, calls `findTwo` for arrays of two, and `find` for all else.
  */
 export class KeyedMap<V> {
   readonly component: string
   /** Boxes of primitive keys. */
   map = new Map<unknown, Box<V>>()
+  /** Boxes of pairs of primitives: looked up part by part, they need no encoding. */
+  #twos = new Map<unknown, Seconds<V>>()
   #composite: Map<string, Box<V>> | undefined
   /** The composite key that was last looked for in vain, and its encoding: it is inserted next. */
   #missed: { readonly key: unknown; readonly text: string } | undefined
@@ -131,6 +150,21 @@ export class KeyedMap<V> {
 
   find(key: unknown): Box<V> | undefined {
     if (isPrimitiveKey(key)) return this.map.get(key)
+    if (isTwo(key)) return this.findTwo(key[0], key[1])
+    return this.#findText(key)
+  }
+
+  /** The box of the key `[p, q]`. */
+  findTwo(p: unknown, q: unknown): Box<V> | undefined {
+    const seconds = this.#twos.get(p)
+    if (seconds !== undefined) {
+      const box = seconds.q === q ? seconds.box : seconds.more?.get(q)
+      if (box !== undefined) return box
+    }
+    return isPrimitiveKey(p) && isPrimitiveKey(q) ? undefined : this.#findText([p, q])
+  }
+
+  #findText(key: unknown): Box<V> | undefined {
     const text = encodeKey(key, this.component)
     const box = this.#composite?.get(text)
     if (box === undefined) this.#missed = { key, text }
@@ -139,39 +173,57 @@ export class KeyedMap<V> {
 
   /** Adds a key that is known to be absent. */
   insert(key: unknown, value: V): Box<V> {
-    if (isPrimitiveKey(key)) {
-      // A Map keeps 0 for -0; so does the box.
-      const box: Box<V> = { k: key === 0 ? 0 : key, v: value }
-      this.map.set(key, box)
-      this.#order?.push(box)
-      return box
-    }
-    const missed = this.#missed
-    this.#missed = undefined
-    const text = missed !== undefined && missed.key === key ? missed.text : encodeKey(key, this.component)
-    return this.#insertComposite(text, key, value)
+    const box = plainBox(key, value)
+    this.insertBox(box)
+    return box
   }
 
-  #insertComposite(text: string, key: unknown, value: V): Box<V> {
-    const box: Box<V> = { k: key, v: value }
-    this.#composite ??= new Map()
+  /** Adds the box of a key that is known to be absent. */
+  insertBox(box: Box<V>): void {
+    const { k } = box
+    if (isPrimitiveKey(k)) {
+      this.map.set(k, box)
+      this.#order?.push(box)
+      return
+    }
+    if (isTwo(k)) this.#insertTwo(k[0], k[1], box)
+    else (this.#composite ??= new Map()).set(this.#textOf(k), box)
     this.#order ??= [...this.map.values()]
-    this.#composite.set(text, box)
     this.#order.push(box)
-    return box
+  }
+
+  #textOf(key: unknown): string {
+    const missed = this.#missed
+    this.#missed = undefined
+    return missed !== undefined && missed.key === key ? missed.text : encodeKey(key, this.component)
+  }
+
+  #insertTwo(p: unknown, q: unknown, box: Box<V>): void {
+    const seconds = this.#twos.get(p)
+    // NaN equals nothing in `findTwo`, but in a map it does.
+    if (seconds === undefined && !Number.isNaN(q)) this.#twos.set(p, { q, box, more: undefined })
+    else if (seconds === undefined) this.#twos.set(p, { q: undefined, box: undefined, more: new Map([[q, box]]) })
+    else (seconds.more ??= new Map()).set(q, box)
+  }
+
+  #deleteTwo(p: unknown, q: unknown): void {
+    const seconds = this.#twos.get(p)
+    if (seconds === undefined) return
+    if (seconds.q === q) seconds.q = seconds.box = undefined
+    else seconds.more?.delete(q)
+    if (seconds.box === undefined && (seconds.more === undefined || seconds.more.size === 0)) this.#twos.delete(p)
   }
 
   /** The box of a key, made with `create()` where there is none: composite keys are encoded once. */
   findOrInsert(key: unknown, create: () => V): Box<V> {
-    if (isPrimitiveKey(key)) return this.map.get(key) ?? this.insert(key, create())
-    const text = encodeKey(key, this.component)
-    return this.#composite?.get(text) ?? this.#insertComposite(text, key, create())
+    return this.find(key) ?? this.insert(key, create())
   }
 
   /** Deletes the key of a box of this map. Should it come again, it comes last. */
   delete(box: Box<V>): void {
     const { k } = box
     if (isPrimitiveKey(k)) this.map.delete(k)
+    else if (isTwo(k)) this.#deleteTwo(k[0], k[1])
     else this.#composite?.delete(encodeKey(k, this.component))
     if (this.#order === undefined) return
     this.#dead.add(box)
@@ -191,6 +243,7 @@ export class KeyedMap<V> {
 
   clear(): void {
     this.map = new Map()
+    this.#twos = new Map()
     this.#composite = undefined
     this.#order = undefined
     this.#dead.clear()

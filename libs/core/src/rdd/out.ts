@@ -4,7 +4,7 @@
  */
 import { SluiceError } from '../errors.js'
 import { deepCopy } from './copy.js'
-import { KeyedMap } from './keys.js'
+import { KeyedMap, plainBox, type Box } from './keys.js'
 import type { AnyFunction } from './functions.js'
 import type { Partitioner } from './types.js'
 
@@ -94,6 +94,8 @@ export class CombineOut implements Out {
   readonly limit: number
   readonly onFull: (keyed: KeyedMap<unknown>) => void
   readonly #settle: (() => Promise<void>) | undefined
+  /** Makes a box: that of the stage, once there is one, so that all boxes are alike. */
+  box: (key: unknown, value: unknown) => Box<unknown> = plainBox
   keyed: KeyedMap<unknown>
   pending = false
   reached = false
@@ -117,15 +119,18 @@ export class CombineOut implements Out {
     return deepCopy(value)
   }
 
-  /** Adds an absent key; called by generated code. */
-  insert(key: unknown, value: unknown): void {
-    this.keyed.insert(key, value)
-    if (this.keyed.size >= this.limit) {
-      const full = this.keyed
-      this.keyed = new KeyedMap(this.operator)
-      this.onFull(full)
-      this.pending = true
-    }
+  /** Adds the box of an absent key and gives the map of plain keys to go on with; called by generated code. */
+  insert(box: Box<unknown>): KeyedMap<unknown>['map'] {
+    this.keyed.insertBox(box)
+    if (this.keyed.size >= this.limit) this.#handOver()
+    return this.keyed.map
+  }
+
+  #handOver(): void {
+    const full = this.keyed
+    this.keyed = new KeyedMap(this.operator)
+    this.onFull(full)
+    this.pending = true
   }
 
   emit(record: unknown): void {
@@ -134,7 +139,7 @@ export class CombineOut implements Out {
     const value = this.shape === 'copy' ? deepCopy(given) : given
     if (box === undefined) {
       const { create } = this.functions
-      this.insert(key, create === undefined ? value : refusePromise(create(value), this.operator))
+      this.insert(this.box(key, create === undefined ? value : refusePromise(create(value), this.operator)))
     } else {
       box.v = refusePromise(this.functions.add(box.v, value), this.operator)
       this.reached = true
@@ -286,4 +291,23 @@ function asyncFunction(what: string, operator: string): SluiceError {
     component: operator,
     message: `the function returned ${what} is expected; use mapAsync for asynchronous work`,
   })
+}
+
+/**
+ * One of each, to be held for as long as stages run: V8 throws away the code made for a class when a major collection finds
+ * no instance of it, and between two batches there is none.
+ */
+export function oneOfEach(): readonly Out[] {
+  const f = (): undefined => undefined
+  const partitioner = { partitions: 2 } as Partitioner
+  const fold = new FoldOut('', f)
+  fold.acc = {}
+  return [
+    new CollectOut(''),
+    new CountOut(''),
+    new CombineOut('', { create: undefined, add: f }),
+    new BucketOut('', partitioner, { buckets: [], pending: false, settle: () => Promise.resolve() }),
+    fold,
+    new EachOut('', f),
+  ]
 }

@@ -9,10 +9,10 @@ import { isPrimitiveKey, KeyedMap, type Box } from '../rdd/keys.js'
 import type { BatchTime } from '../time/duration.js'
 import { AgeList, type Aged } from './age-list.js'
 
-/** State and pending change of one key. */
-export interface Cell extends Aged<CellBox> {
+/** State and pending change of one key: the box of its map, so that there is one object to find for each key. */
+export interface Cell extends Box<unknown>, Aged<Cell> {
   /** Committed value; undefined for a key that the running batch brought. */
-  value: unknown
+  v: unknown
   /** New value of the running batch; undefined: removed. Only meaningful with `touched`. */
   next: unknown
   /** Values that arrived in the running batch, where the operator groups them. */
@@ -20,23 +20,22 @@ export interface Cell extends Aged<CellBox> {
   /** Of windows: slices that hold the key; and what their number will be. Only meaningful with `touched`. */
   slices: number
   nextSlices: number
-  /** Batch time of the last committed write. */
-  writtenAt: BatchTime
+  /** Batch time of the last committed write, where idle times are watched. */
+  writtenAt: BatchTime | undefined
   touched: boolean
-  /** Whether `value`, and `next`, cannot be frozen and are copied before they are handed out. */
+  /** Whether `v`, and `next`, cannot be frozen and are copied before they are handed out. */
   valueCopies: boolean
   nextCopies: boolean
 }
 
-export type CellBox = Box<Cell>
-
-const newCell = (): Cell => ({
-  value: undefined,
+const newCell = (key: unknown): Cell => ({
+  k: key,
+  v: undefined,
   next: undefined,
   arrived: undefined,
   slices: 0,
   nextSlices: 0,
-  writtenAt: 0,
+  writtenAt: undefined,
   touched: false,
   valueCopies: false,
   nextCopies: false,
@@ -47,16 +46,16 @@ const newCell = (): Cell => ({
 const CHUNK = 4_096
 
 export class StatePartition {
-  readonly #cells: KeyedMap<Cell>
-  #touched: CellBox[] = []
+  readonly #cells: KeyedMap<unknown>
+  #touched: Cell[] = []
   /** The order of last writes, where idle times are watched. */
-  readonly #ages: AgeList<CellBox> | undefined
+  readonly #ages: AgeList<Cell> | undefined
   /** Whether some key cannot be frozen, i.e. holds a date. */
   #copiesKeys = false
 
   constructor(operator: string, watchesIdle: boolean) {
     this.#cells = new KeyedMap(operator)
-    this.#ages = watchesIdle ? new AgeList<CellBox>() : undefined
+    this.#ages = watchesIdle ? new AgeList<Cell>() : undefined
   }
 
   /** Number of keys, those that the running batch brought included. */
@@ -64,84 +63,84 @@ export class StatePartition {
     return this.#cells.size
   }
 
-  /** Keys in the order in which they first came. */
-  boxes(): Iterable<CellBox> {
-    return this.#cells.boxes()
+  /** In the order in which their keys first came. */
+  cells(): Iterable<Cell> {
+    return this.#cells.boxes() as Iterable<Cell>
   }
 
-  /** The box of a key; made where there is none, and dropped again at the end of the batch if nothing is written to it. */
-  box(key: unknown): CellBox {
+  /** The cell of a key; made where there is none, and dropped again at the end of the batch if nothing is written to it. */
+  cell(key: unknown): Cell {
     const found = this.#cells.find(key)
-    if (found !== undefined) return found
-    const box = this.#cells.insert(this.#ownKey(key), newCell())
-    this.touch(box)
-    return box
+    if (found !== undefined) return found as Cell
+    const cell = newCell(this.#ownKey(key))
+    this.#cells.insertBox(cell)
+    this.touch(cell)
+    return cell
   }
 
   #ownKey(key: unknown): unknown {
-    if (isPrimitiveKey(key)) return key
+    // A Map takes -0 for 0; so do we.
+    if (isPrimitiveKey(key)) return key === 0 ? 0 : key
     const own = deepCopy(key)
     if (!freezeDeep(own)) this.#copiesKeys = true
     return own
   }
 
-  /** The key of a box, safe to hand out. */
-  key(box: CellBox): unknown {
-    return this.#copiesKeys ? deepCopy(box.k) : box.k
+  /** The key of a cell, safe to hand out. */
+  key({ k }: Cell): unknown {
+    return this.#copiesKeys ? deepCopy(k) : k
   }
 
   /** What the running batch sees, safe to hand out: its own write, else the committed value. */
-  read({ v }: CellBox): unknown {
-    if (v.touched) return v.nextCopies ? deepCopy(v.next) : v.next
-    return v.valueCopies ? deepCopy(v.value) : v.value
+  read(cell: Cell): unknown {
+    if (cell.touched) return cell.nextCopies ? deepCopy(cell.next) : cell.next
+    return cell.valueCopies ? deepCopy(cell.v) : cell.v
   }
 
   /** What was committed with the batch before, safe to hand out. */
-  readCommitted({ v }: CellBox): unknown {
-    return v.valueCopies ? deepCopy(v.value) : v.value
+  readCommitted(cell: Cell): unknown {
+    return cell.valueCopies ? deepCopy(cell.v) : cell.v
   }
 
   /** Sets what the key's state will be when the batch is committed; undefined removes it. */
-  write(box: CellBox, next: unknown): void {
-    const { v } = box
-    if (!v.touched) this.touch(box)
-    v.nextCopies = typeof next === 'object' && next !== null && !freezeDeep(next)
-    v.next = v.nextCopies ? deepCopy(next) : next
+  write(cell: Cell, next: unknown): void {
+    if (!cell.touched) this.touch(cell)
+    cell.nextCopies = typeof next === 'object' && next !== null && !freezeDeep(next)
+    cell.next = cell.nextCopies ? deepCopy(next) : next
   }
 
-  /** Marks a box as changed by this batch, to what it was. */
-  touch(box: CellBox): void {
-    const { v } = box
-    v.touched = true
-    v.next = v.value
-    v.nextSlices = v.slices
-    v.nextCopies = v.valueCopies
-    this.#touched.push(box)
+  /** Marks a cell as changed by this batch, to what it was. */
+  touch(cell: Cell): void {
+    cell.touched = true
+    cell.next = cell.v
+    cell.nextSlices = cell.slices
+    cell.nextCopies = cell.valueCopies
+    this.#touched.push(cell)
   }
 
   /** Sets a committed value, before the first batch. */
   initialize(key: unknown, value: unknown, time: BatchTime): void {
-    this.write(this.box(key), value)
+    this.write(this.cell(key), value)
     this.commit(time)
   }
 
-  /** Keys last written before `time`, and not by the running batch: those whose idle time is over. */
-  idleSince(time: BatchTime): CellBox[] {
-    const idle: CellBox[] = []
-    for (const box of this.#ages?.boxes() ?? []) {
-      if (box.v.writtenAt >= time) break
-      if (!box.v.touched) idle.push(box)
+  /** Cells last written before `time`, and not by the running batch: those whose idle time is over. */
+  idleSince(time: BatchTime): Cell[] {
+    const idle: Cell[] = []
+    for (const cell of this.#ages?.all() ?? []) {
+      if (cell.writtenAt === undefined || cell.writtenAt >= time) break
+      if (!cell.touched) idle.push(cell)
     }
     return idle
   }
 
-  /** Pairs of key and state as the running batch sees it, new ones each time: of these boxes, by default of all that have a state. */
-  *pairs(boxes: Iterable<CellBox> = this.boxes()): Generator<readonly unknown[]> {
+  /** Pairs of key and state as the running batch sees it, new ones each time: of these cells, by default of all that have a state. */
+  *pairs(cells: Iterable<Cell> = this.cells()): Generator<readonly unknown[]> {
     let chunk: unknown[] = []
-    for (const box of boxes) {
-      const value = this.read(box)
+    for (const cell of cells) {
+      const value = this.read(cell)
       if (value === undefined) continue
-      chunk.push([this.key(box), value])
+      chunk.push([this.key(cell), value])
       if (chunk.length < CHUNK) continue
       yield chunk
       chunk = []
@@ -150,29 +149,33 @@ export class StatePartition {
   }
 
   commit(time: BatchTime): void {
-    const touched = this.#touched
-    this.#touched = []
-    for (const box of touched) {
-      const { v } = box
-      v.value = v.next
-      v.slices = v.nextSlices
-      v.valueCopies = v.nextCopies
-      v.writtenAt = time
-      endBatch(v)
-      if (v.value === undefined) this.#cells.delete(box)
-      if (this.#ages === undefined) continue
-      if (v.value === undefined) this.#ages.remove(box)
-      else this.#ages.renew(box)
+    const ages = this.#ages
+    for (const cell of this.#takeTouched()) {
+      cell.v = cell.next
+      cell.slices = cell.nextSlices
+      cell.valueCopies = cell.nextCopies
+      endBatch(cell)
+      if (cell.v === undefined) {
+        this.#cells.delete(cell)
+        ages?.remove(cell)
+      } else if (ages !== undefined) {
+        cell.writtenAt = time
+        ages.renew(cell)
+      }
     }
   }
 
   rollback(): void {
+    for (const cell of this.#takeTouched()) {
+      endBatch(cell)
+      if (cell.v === undefined) this.#cells.delete(cell)
+    }
+  }
+
+  #takeTouched(): readonly Cell[] {
     const touched = this.#touched
     this.#touched = []
-    for (const box of touched) {
-      endBatch(box.v)
-      if (box.v.value === undefined) this.#cells.delete(box)
-    }
+    return touched
   }
 }
 

@@ -3,7 +3,7 @@ import { refusePromise } from '../rdd/out.js'
 import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
 import { explainUserError } from './explain.js'
 import type { Results } from './state-operator.js'
-import type { CellBox, StatePartition } from './state-partition.js'
+import type { Cell, StatePartition } from './state-partition.js'
 
 export type UpdateFunction = (values: readonly unknown[], state: unknown) => unknown
 
@@ -20,15 +20,15 @@ export async function updateState(
   for await (const chunk of groups) {
     for (const group of chunk) {
       const [key, values] = group as readonly [unknown, readonly unknown[]]
-      const box = state.box(key)
-      if (!box.v.touched) state.touch(box)
-      box.v.arrived = values
+      const cell = state.cell(key)
+      if (!cell.touched) state.touch(cell)
+      cell.arrived = values
     }
     if (env.pacer.ran(chunk.length)) await env.pacer.yield()
   }
   let since = 0
-  for (const box of state.boxes()) {
-    updateKey(state, box, update, operator, env)
+  for (const cell of state.cells()) {
+    updateKey(state, cell, update, operator, env)
     if (++since < env.pacer.slice) continue
     if (env.pacer.ran(since)) await env.pacer.yield()
     since = 0
@@ -36,11 +36,11 @@ export async function updateState(
   return () => state.pairs()
 }
 
-function updateKey(state: StatePartition, box: CellBox, update: UpdateFunction, operator: string, env: TaskEnv): void {
-  const arrived = box.v.arrived ?? noValues
+function updateKey(state: StatePartition, cell: Cell, update: UpdateFunction, operator: string, env: TaskEnv): void {
+  const arrived = cell.arrived ?? noValues
   try {
-    state.write(box, refusePromise(update(arrived, state.readCommitted(box)), operator))
+    state.write(cell, refusePromise(update(arrived, state.readCommitted(cell)), operator))
   } catch (error) {
-    throw explainUserError(error, operator, env, [box.k, arrived])
+    throw explainUserError(error, operator, env, [cell.k, arrived])
   }
 }

@@ -9,7 +9,7 @@ import { excerpt } from '../rdd/run.js'
 import { SluiceError } from '../errors.js'
 import { explainUserError } from './explain.js'
 import type { Results } from './state-operator.js'
-import type { CellBox, StatePartition } from './state-partition.js'
+import type { Cell, StatePartition } from './state-partition.js'
 
 export interface WindowFunctions {
   readonly operator: string
@@ -53,46 +53,46 @@ class Slide {
   }
 
   async forgetAll(): Promise<void> {
-    await this.#eachBox((box) => {
-      this.#set(box, undefined, 0)
+    await this.#eachCell((cell) => {
+      this.#set(cell, undefined, 0)
     })
   }
 
   leave(slice: Chunks): Promise<void> {
-    return this.#eachPair(slice, (box, value) => {
-      const slices = slicesOf(box)
+    return this.#eachPair(slice, (cell, value) => {
+      const slices = slicesOf(cell)
       // The last slice of a key takes it along: what the inverse would leave of it may not be exactly nothing.
-      if (slices === 1) this.#set(box, undefined, 0)
-      else if (slices > 1) this.#set(box, this.#call(this.#functions.inverse, box, value), slices - 1)
+      if (slices === 1) this.#set(cell, undefined, 0)
+      else if (slices > 1) this.#set(cell, this.#call(this.#functions.inverse, cell, value), slices - 1)
       else throw neverEntered(this.#functions.operator)
     })
   }
 
   enter(slice: Chunks): Promise<void> {
-    return this.#eachPair(slice, (box, value) => {
-      const slices = slicesOf(box)
-      this.#set(box, slices === 0 ? value : this.#call(this.#functions.reduce, box, value), slices + 1)
+    return this.#eachPair(slice, (cell, value) => {
+      const slices = slicesOf(cell)
+      this.#set(cell, slices === 0 ? value : this.#call(this.#functions.reduce, cell, value), slices + 1)
     })
   }
 
-  /** Boxes of the keys that the user wants to see. */
-  async kept(keep: NonNullable<WindowFunctions['keep']>): Promise<readonly CellBox[]> {
+  /** Cells of the keys that the user wants to see. */
+  async kept(keep: NonNullable<WindowFunctions['keep']>): Promise<readonly Cell[]> {
     const partition = this.#partition
     const { operator } = this.#functions
-    const kept: CellBox[] = []
-    await this.#eachBox((box) => {
-      const value = partition.read(box)
+    const kept: Cell[] = []
+    await this.#eachCell((cell) => {
+      const value = partition.read(cell)
       if (value === undefined) return
       try {
-        if (refusePromise(keep(partition.key(box), value), operator)) kept.push(box)
+        if (refusePromise(keep(partition.key(cell), value), operator)) kept.push(cell)
       } catch (error) {
-        throw explainUserError(error, operator, this.#env, [box.k, value])
+        throw explainUserError(error, operator, this.#env, [cell.k, value])
       }
     })
     return kept
   }
 
-  async #eachPair(slice: Chunks, use: (box: CellBox, value: unknown) => void): Promise<void> {
+  async #eachPair(slice: Chunks, use: (cell: Cell, value: unknown) => void): Promise<void> {
     const partition = this.#partition
     const { pacer } = this.#env
     for await (const chunk of slice) {
@@ -100,7 +100,7 @@ class Slide {
         const to = Math.min(chunk.length, from + pacer.slice)
         for (let i = from; i < to; i++) {
           const pair = asPair(chunk[i], this.#functions.operator)
-          use(partition.box(pair[0]), pair[1])
+          use(partition.cell(pair[0]), pair[1])
         }
         if (pacer.ran(to - from)) await pacer.yield()
         from = to
@@ -108,35 +108,35 @@ class Slide {
     }
   }
 
-  async #eachBox(use: (box: CellBox) => void): Promise<void> {
+  async #eachCell(use: (cell: Cell) => void): Promise<void> {
     const { pacer } = this.#env
     let since = 0
-    for (const box of this.#partition.boxes()) {
-      use(box)
+    for (const cell of this.#partition.cells()) {
+      use(cell)
       if (++since < pacer.slice) continue
       if (pacer.ran(since)) await pacer.yield()
       since = 0
     }
   }
 
-  #set(box: CellBox, value: unknown, slices: number): void {
-    if (value === undefined && slices > 0) throw noValue(this.#functions.operator, box.k)
-    this.#partition.write(box, value)
-    box.v.nextSlices = slices
+  #set(cell: Cell, value: unknown, slices: number): void {
+    if (value === undefined && slices > 0) throw noValue(this.#functions.operator, cell.k)
+    this.#partition.write(cell, value)
+    cell.nextSlices = slices
   }
 
-  #call(f: (a: unknown, b: unknown) => unknown, box: CellBox, value: unknown): unknown {
+  #call(f: (a: unknown, b: unknown) => unknown, cell: Cell, value: unknown): unknown {
     const { operator } = this.#functions
     try {
-      return refusePromise(f(this.#partition.read(box), value), operator)
+      return refusePromise(f(this.#partition.read(cell), value), operator)
     } catch (error) {
-      throw explainUserError(error, operator, this.#env, [box.k, value])
+      throw explainUserError(error, operator, this.#env, [cell.k, value])
     }
   }
 }
 
-function slicesOf({ v }: CellBox): number {
-  return v.touched ? v.nextSlices : v.slices
+function slicesOf({ touched, slices, nextSlices }: Cell): number {
+  return touched ? nextSlices : slices
 }
 
 function noValue(operator: string, key: unknown): SluiceError {

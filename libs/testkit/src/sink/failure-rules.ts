@@ -140,7 +140,7 @@ async function abortedInTheMiddle(bench: Bench, records: readonly unknown[]): Re
 /** The first attempt is given up in the middle; it goes on when the second one and a further batch are done. */
 async function landsLater(bench: Bench): Promise<void> {
   await bench.open()
-  const [records, next] = [bench.records(10), bench.records(4)]
+  const [records, others, next] = [bench.records(10), bench.records(5), bench.records(4)]
   const controller = new AbortController()
   const gate = new Gate()
   const reached = new Gate()
@@ -148,7 +148,8 @@ async function landsLater(bench: Bench): Promise<void> {
     yield records.slice(0, 5)
     reached.open()
     await gate.opened
-    yield records.slice(5)
+    // Not what a deterministic batch would give: so that it shows when the late write replaces something.
+    yield others
   }
   const late = settled(() => bench.write(records, { signal: controller.signal, source: source() }))
   await Promise.race([reached.opened, late])
@@ -160,7 +161,7 @@ async function landsLater(bench: Bench): Promise<void> {
     gate.open()
   }
   await late
-  await bench.expect([...records, ...next])
+  if (!bench.relaxed) await bench.expect([...records, ...next])
 }
 
 async function settlesFirst(bench: Bench): Promise<void> {

@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import { isSluiceError, systemClock, type Logger } from '@sluice/core'
 
 /** How long a rule waits for what must happen soon. Generous: it costs only where a rule is broken. */
-export const DEADLINE_MS = 10_000
+const DEADLINE_MS = 10_000
 
 /** The outcome of `work`; fails the test when it takes longer than the deadline. */
 export async function within<T>(what: string, work: Promise<T>, deadlineMs = DEADLINE_MS): Promise<T> {

@@ -35,7 +35,7 @@ export interface Suite<B> {
   open(rule: Rule<B>): Promise<Opened<B>>
 }
 
-export interface Opened<B> {
+interface Opened<B> {
   readonly bench: B
   /** Called after the test, also after a failed one. */
   close(): Promise<void>
