@@ -8,7 +8,11 @@ import type { PartitionInfo } from './types.js'
 
 let calls = 0
 
-/** How many calls of the suite's functions there were in this thread. */
+/**
+ * How many calls of the suite's functions there were in this thread.
+ *
+ * @public called through the compiled module
+ */
 export function userCalls(): number {
   return calls
 }
