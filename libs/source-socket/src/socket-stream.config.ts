@@ -51,8 +51,8 @@ export interface SocketReceiverOptions<out T> extends SocketOptions {
   readonly decode: DecoderFactory<T>
 }
 
-/** What the stream is told, beside the receiver's own options. Its `restartDelay` is missing: `reconnect` takes its place. */
-export type InputStreamOptions = Omit<ReceiverStreamOptions, 'restartDelay'>
+/** What the stream is told, beside the receiver's own options. Its restart delays are missing: `reconnect` takes their place. */
+export type InputStreamOptions = Omit<ReceiverStreamOptions, 'restartDelay' | 'maxRestartDelay'>
 
 export interface SocketStreamOptions<out T> extends SocketReceiverOptions<T>, InputStreamOptions {}
 

@@ -20,10 +20,11 @@ test('a text stream is a receiver stream, and what concerns the stream is passed
     name: 'words',
     storageLevel: 'disk',
     maxHeldBytes: 1_000,
+    maxRate: 500,
   })
   expect(lines).toBeDefined()
   expect(calls[0]?.receiver).toMatchObject({ '~sluice': 'receiver/1', name: 'socket localhost:9999' })
-  expect(calls[0]?.options).toEqual({ name: 'words', storageLevel: 'disk', maxHeldBytes: 1_000 })
+  expect(calls[0]?.options).toEqual({ name: 'words', storageLevel: 'disk', maxHeldBytes: 1_000, maxRate: 500 })
 })
 
 test('the decoder decides the type of the records', () => {

@@ -19,6 +19,6 @@ export function socketTextStream(ssc: ReceiverStreams, options: SocketTextStream
 
 /** The records that `decode` makes of the bytes a TCP server sends. Throws `ARGUMENT_INVALID`. After Spark's `socketStream`. */
 export function socketStream<T>(ssc: ReceiverStreams, options: SocketStreamOptions<T>): DStream<T> {
-  const { name, storageLevel, blockInterval, maxHeldBytes } = options
-  return ssc.receiverStream(socketReceiver(options), { name, storageLevel, blockInterval, maxHeldBytes })
+  const { name, storageLevel, blockInterval, maxHeldBytes, maxRate } = options
+  return ssc.receiverStream(socketReceiver(options), { name, storageLevel, blockInterval, maxHeldBytes, maxRate })
 }

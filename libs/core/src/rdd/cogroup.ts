@@ -1,6 +1,6 @@
 /** Bringing together the values of each key from several RDDs. */
 import { bucketOf, mergeRuns, SPILL_BUCKETS, SpilledBuckets, writeRun, type Sequenced } from './external.js'
-import { KeyedMap } from './keys.js'
+import { KeyedMap, type Box } from './keys.js'
 import { asPair } from './out.js'
 import type { Source, Spill, TaskEnv } from './pipeline.js'
 import { politeChunks } from './run.js'
@@ -10,32 +10,62 @@ const CHUNK = 1_024
 const STEP = 1_024
 
 /** For each key one list of values per input, in the order in which they came. */
-interface Group {
+interface Group extends Box<unknown[][]> {
   readonly sequence: number
-  readonly lists: unknown[][]
 }
 
 class Grouper {
+  /** Stays, so that V8 keeps the code made for this class between two jobs. */
+  static readonly kept = new Grouper('', 0)
+  readonly #operator: string
   readonly #inputs: number
-  keyed: KeyedMap<Group>
+  readonly #keyed: KeyedMap<unknown[][]>
   #sequence = 0
 
   constructor(operator: string, inputs: number) {
+    this.#operator = operator
     this.#inputs = inputs
-    this.keyed = new KeyedMap(operator)
+    this.#keyed = new KeyedMap(operator)
   }
 
-  add(input: number, key: unknown, value: unknown, sequence = this.#sequence): void {
-    const box = this.keyed.findOrInsert(key, () => {
-      this.#sequence++
-      return { sequence, lists: Array.from({ length: this.#inputs }, () => []) }
-    })
-    box.v.lists[input]?.push(value)
+  get groups(): Iterable<Group> {
+    return this.#keyed.boxes() as Iterable<Group>
+  }
+
+  addAll(input: number, records: readonly unknown[]): void {
+    for (const record of records) {
+      const pair = asPair(record, this.#operator)
+      this.add(input, pair[0], pair[1], this.#sequence)
+    }
+  }
+
+  add(input: number, key: unknown, value: unknown, sequence: number): void {
+    const lists = (this.#keyed.find(key) ?? this.#insert(key, sequence)).v
+    const list = lists[input] as unknown[]
+    // An array made with its only value takes the room of one; one that grows by a push, that of seventeen.
+    if (list.length === 0) lists[input] = [value]
+    else list.push(value)
+  }
+
+  #insert(key: unknown, sequence: number): Group {
+    this.#sequence++
+    const group: Group = { k: key === 0 ? 0 : key, v: emptyLists(this.#inputs), sequence }
+    this.#keyed.insertBox(group)
+    return group
   }
 
   *entries(): Generator<Sequenced> {
-    for (const box of this.keyed.boxes()) yield [box.v.sequence, [box.k, box.v.lists]]
+    for (const { k, v, sequence } of this.groups) yield [sequence, [k, v]]
   }
+
+  clear(): void {
+    this.#keyed.clear()
+  }
+}
+
+function emptyLists(count: number): unknown[][] {
+  if (count === 2) return [[], []]
+  return Array.from({ length: count }, () => [])
 }
 
 /** Records `[key, [values of input 0, values of input 1, …]]`, keys first seen first over the inputs in turn. */
@@ -56,11 +86,9 @@ export async function* cogroupedChunks(
         buckets = new SpilledBuckets(env)
         sequence = await spillGroups(grouper, buckets, operator, env)
       }
-      for (const record of chunk) {
-        const [key, value] = asPair(record, operator)
-        if (buckets === undefined) grouper.add(input, key, value)
-        else buckets.add(bucketOf(key, operator), [sequence++, [input, key, value]])
-      }
+      if (buckets === undefined) grouper.addAll(input, chunk)
+      else addToBuckets(buckets, input, chunk, sequence, operator)
+      sequence += chunk.length
       await buckets?.settle()
     }
   }
@@ -68,27 +96,41 @@ export async function* cogroupedChunks(
   else yield* spilledGroups(operator, inputs.length, buckets, env)
 }
 
+function addToBuckets(
+  buckets: SpilledBuckets,
+  input: number,
+  records: readonly unknown[],
+  start: number,
+  operator: string,
+): void {
+  let sequence = start
+  for (const record of records) {
+    const [key, value] = asPair(record, operator)
+    buckets.add(bucketOf(key, operator), [sequence++, [input, key, value]])
+  }
+}
+
 async function spillGroups(grouper: Grouper, buckets: SpilledBuckets, operator: string, env: TaskEnv): Promise<number> {
   let sequence = 0
   let pause = STEP
-  for (const box of grouper.keyed.boxes()) {
+  for (const { k, v } of grouper.groups) {
     // Keys keep their order of first sight; the order inside each list is that of the entries.
-    box.v.lists.forEach((list, input) => {
-      for (const value of list) buckets.add(bucketOf(box.k, operator), [sequence++, [input, box.k, value]])
+    v.forEach((list, input) => {
+      for (const value of list) buckets.add(bucketOf(k, operator), [sequence++, [input, k, value]])
     })
     if (sequence < pause) continue
     pause = sequence + STEP
     if (env.pacer.ran(STEP)) await env.pacer.yield()
   }
-  grouper.keyed.clear()
+  grouper.clear()
   await buckets.settle()
   return sequence
 }
 
 function* groupChunks(grouper: Grouper): Generator<readonly unknown[]> {
   let chunk: unknown[] = []
-  for (const [, record] of grouper.entries()) {
-    chunk.push(record)
+  for (const { k, v } of grouper.groups) {
+    chunk.push([k, v])
     if (chunk.length === CHUNK) {
       yield chunk
       chunk = []

@@ -1,6 +1,6 @@
 /** Hash joins: the right side is held by key, the left side streams past it. */
 import { bucketOf, mergeRuns, SPILL_BUCKETS, SpilledBuckets, writeRun, type Sequenced } from './external.js'
-import { KeyedMap } from './keys.js'
+import { KeyedMap, type Box } from './keys.js'
 import { asPair } from './out.js'
 import type { JoinKind, Pipeline, Source, Spill, TaskEnv } from './pipeline.js'
 import { politeChunks } from './run.js'
@@ -11,50 +11,76 @@ const STEP = 1_024
 /** Right keys without a match come after all records of the left side. */
 const AFTER_LEFT = 2 ** 50
 
-/** The right values of a key. Most keys have one: it needs no list. */
-interface Rights {
+/** The right values of a key, `v` the first of them. Most keys have one: it needs no list. */
+interface Rights extends Box<unknown> {
   readonly sequence: number
-  readonly first: unknown
   more: unknown[] | undefined
   matched: boolean
 }
 
 class RightSide {
+  /** Stays, so that V8 keeps the code made for this class between two joins. */
+  static readonly kept = new RightSide('')
   readonly #operator: string
-  keyed: KeyedMap<Rights>
+  readonly #keyed: KeyedMap<unknown>
 
   constructor(operator: string) {
     this.#operator = operator
-    this.keyed = new KeyedMap(operator)
+    this.#keyed = new KeyedMap(operator)
+  }
+
+  get rights(): Iterable<Rights> {
+    return this.#keyed.boxes() as Iterable<Rights>
+  }
+
+  addAll(records: readonly unknown[], sequence: number): void {
+    for (let i = 0; i < records.length; i++) {
+      const record = asPair(records[i], this.#operator)
+      this.add(record[0], record[1], sequence + i)
+    }
   }
 
   add(key: unknown, value: unknown, sequence: number): void {
-    const box = this.keyed.find(key)
-    if (box === undefined) this.keyed.insert(key, { sequence, first: value, more: undefined, matched: false })
-    else if (box.v.more === undefined) box.v.more = [value]
-    else box.v.more.push(value)
+    const rights = this.#keyed.find(key) as Rights | undefined
+    if (rights === undefined) {
+      const first: Rights = { k: key === 0 ? 0 : key, v: value, sequence, more: undefined, matched: false }
+      this.#keyed.insertBox(first)
+    } else if (rights.more === undefined) rights.more = [value]
+    else rights.more.push(value)
   }
 
-  /** Emits the results of one left record: one for each match, or one with undefined for an outer join without match. */
-  probe(record: unknown, outer: boolean, emit: (result: unknown) => void): void {
-    const [key, left] = asPair(record, this.#operator)
-    const rights = this.keyed.find(key)?.v
+  probeAll(records: readonly unknown[], outer: boolean): unknown[] {
+    const out: unknown[] = []
+    for (const record of records) this.probe(record, outer, out)
+    return out
+  }
+
+  /** Adds the results of one left record: one for each match, or one with undefined for an outer join without match. */
+  probe(record: unknown, outer: boolean, out: unknown[]): void {
+    const pair = asPair(record, this.#operator)
+    const key = pair[0]
+    const left = pair[1]
+    const rights = this.#keyed.find(key) as Rights | undefined
     if (rights === undefined) {
-      if (outer) emit([key, [left, undefined]])
+      if (outer) out.push([key, [left, undefined]])
       return
     }
     rights.matched = true
-    emit([key, [left, rights.first]])
-    if (rights.more !== undefined) for (const right of rights.more) emit([key, [left, right]])
+    out.push([key, [left, rights.v]])
+    if (rights.more !== undefined) for (const right of rights.more) out.push([key, [left, right]])
   }
 
   /** Results of the right keys that no left record had. */
   *unmatched(): Generator<Sequenced> {
-    for (const { k, v } of this.keyed.boxes()) {
-      if (v.matched) continue
-      yield [AFTER_LEFT + v.sequence, [k, [undefined, v.first]]]
-      for (const right of v.more ?? []) yield [AFTER_LEFT + v.sequence, [k, [undefined, right]]]
+    for (const { k, v, sequence, more, matched } of this.rights) {
+      if (matched) continue
+      yield [AFTER_LEFT + sequence, [k, [undefined, v]]]
+      for (const right of more ?? []) yield [AFTER_LEFT + sequence, [k, [undefined, right]]]
     }
+  }
+
+  clear(): void {
+    this.#keyed.clear()
   }
 }
 
@@ -88,28 +114,31 @@ async function readRight(
       buckets = new SpilledBuckets(env)
       sequence = await spillRight(right, buckets, source.operator, env)
     }
-    for (const record of chunk) {
-      const [key, value] = asPair(record, source.operator)
-      if (buckets === undefined) right.add(key, value, sequence++)
-      else buckets.add(bucketOf(key, source.operator), [sequence++, record])
-    }
+    if (buckets === undefined) right.addAll(chunk, sequence)
+    else addToBuckets(buckets, chunk, sequence, source.operator)
+    sequence += chunk.length
     await buckets?.settle()
   }
   return buckets
 }
 
+function addToBuckets(buckets: SpilledBuckets, records: readonly unknown[], start: number, operator: string): void {
+  let sequence = start
+  for (const record of records) buckets.add(bucketOf(asPair(record, operator)[0], operator), [sequence++, record])
+}
+
 async function spillRight(right: RightSide, buckets: SpilledBuckets, operator: string, env: TaskEnv): Promise<number> {
   let sequence = 0
   let pause = STEP
-  for (const { k, v } of right.keyed.boxes()) {
+  for (const { k, v, more } of right.rights) {
     const bucket = bucketOf(k, operator)
-    buckets.add(bucket, [sequence++, [k, v.first]])
-    for (const value of v.more ?? []) buckets.add(bucket, [sequence++, [k, value]])
+    buckets.add(bucket, [sequence++, [k, v]])
+    for (const value of more ?? []) buckets.add(bucket, [sequence++, [k, value]])
     if (sequence < pause) continue
     pause = sequence + STEP
     if (env.pacer.ran(STEP)) await env.pacer.yield()
   }
-  right.keyed.clear()
+  right.clear()
   return sequence
 }
 
@@ -120,9 +149,7 @@ async function* probedChunks(
 ): AsyncGenerator<readonly unknown[]> {
   const outer = keepsLeft(source.join)
   for await (const chunk of politeChunks(source.left, env)) {
-    const out: unknown[] = []
-    const emit = (result: unknown): void => void out.push(result)
-    for (const record of chunk) right.probe(record, outer, emit)
+    const out = right.probeAll(chunk, outer)
     if (out.length > 0) yield out
   }
   if (!keepsRight(source.join)) return
@@ -162,7 +189,9 @@ async function* spilledJoin(
 function probed(lefts: readonly Sequenced[], right: RightSide, join: JoinKind): Sequenced[] {
   const out: Sequenced[] = []
   for (const [sequence, record] of lefts) {
-    right.probe(record, keepsLeft(join), (result) => void out.push([sequence, result]))
+    const results: unknown[] = []
+    right.probe(record, keepsLeft(join), results)
+    for (const result of results) out.push([sequence, result])
   }
   return out
 }
@@ -171,7 +200,8 @@ async function bucketed(pipeline: Pipeline, operator: string, env: TaskEnv): Pro
   const buckets = new SpilledBuckets(env)
   let sequence = 0
   for await (const chunk of politeChunks(pipeline, env)) {
-    for (const record of chunk) buckets.add(bucketOf(asPair(record, operator)[0], operator), [sequence++, record])
+    addToBuckets(buckets, chunk, sequence, operator)
+    sequence += chunk.length
     await buckets.settle()
   }
   return buckets

@@ -110,8 +110,11 @@ async function* followed(follower: Follower): AsyncGenerator<Piece> {
 }
 
 /** As those of Node: it ends when it is destroyed, and knows nothing of the run. */
-function readableOf(feed: Feed, options: { objectMode: boolean }): Readable {
-  const follower = feed.follow(new AbortController().signal)
+function readableOf(
+  feed: Feed,
+  options: { objectMode: boolean },
+  follower = feed.follow(new AbortController().signal),
+): Readable {
   const readable = new Readable({
     ...options,
     read: () => undefined,
@@ -158,6 +161,15 @@ const forms: readonly (readonly [string, (feed: Feed) => AnyReceiver<string>, re
           yield* chunk(records, { position: { feed: BigInt(last) } })
       },
     [],
+  ],
+  [
+    'a function that takes its time to open',
+    (feed) => async (context: ReceiverContext<string>) => {
+      const follower = feed.follow(context.signal)
+      await context.clock.sleep(2)
+      return readableOf(feed, { objectMode: true }, follower)
+    },
+    [noPosition],
   ],
   ['a function that gives a Readable', (feed) => () => readableOf(feed, { objectMode: true }), [noPosition]],
   [

@@ -17,6 +17,14 @@ export const identityRules: readonly SinkRule[] = [
     await bench.commit({ partitions: 2, attempt })
     await bench.expect([...first, ...second])
   }),
+  onceRule('E1: of two attempts the first counts, whatever the second one brings', async (bench) => {
+    await bench.open()
+    const [first, second] = [bench.records(4), bench.records(4)]
+    await bench.batch([first])
+    // Never so in a deterministic batch: it shows whether a write that lands late would replace what is there.
+    await bench.batch([second], { attempt: 1 })
+    if (!bench.relaxed) await bench.expect(first)
+  }),
   onceRule('E1: a batch written twice by another epoch leaves one effect', async (bench) => {
     await bench.open()
     const partitions = [bench.records(5), bench.records(4)]

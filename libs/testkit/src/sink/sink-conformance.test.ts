@@ -30,6 +30,7 @@ class Table {
 /** What is broken in a sink. */
 type Flaw =
   | 'applies twice'
+  | 'replaces'
   | 'no epochs'
   | 'attempt in the key'
   | 'swallows conflicts'
@@ -157,7 +158,10 @@ class TableSink implements Sink<Row> {
       throw error('IDENTITY_CONFLICT', 'another application owns this output')
     }
     const key = `${owner}/${String(id.partition)}${this.#has('attempt in the key') ? `/${String(id.attempt)}` : ''}`
-    if (this.#isApplied(key, id)) return
+    if (this.#isApplied(key, id)) {
+      if (this.#has('replaces')) this.table.rows.splice(0, Infinity, ...rows)
+      return
+    }
     this.table.ledger.set(key, { batchTime: id.batchTime, partitions: id.partitions, planDigest: id.planDigest })
     const add = (): void => void this.table.rows.push(...rows)
     if (this.#has('forgets to await')) void Promise.reject(new Error('nobody listens'))
@@ -311,6 +315,11 @@ describe('each broken sink is caught by the rule that it breaks', () => {
       'keys its ledger by the attempt',
       table('attempt in the key'),
       'E1: a partition written twice by another attempt leaves one effect',
+    ],
+    [
+      'replaces what an attempt before has written',
+      table('replaces'),
+      'E1: of two attempts the first counts, whatever the second one brings',
     ],
     [
       'takes another plan for applied',
