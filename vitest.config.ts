@@ -16,7 +16,10 @@ const packageRoots = ['libs', 'apps']
   .filter(({ root }) => existsSync(join(root, 'package.json')))
 
 /** The examples of the documentation are run, too. */
-const projectRoots = [...packageRoots, { name: 'docs', root: join(import.meta.dirname, 'docs') }]
+const projectRoots = [
+  ...packageRoots,
+  ...['bench', 'docs'].map((name) => ({ name, root: join(import.meta.dirname, name) })),
+]
 
 export default defineConfig({
   resolve: { conditions },

@@ -3,6 +3,8 @@ import type { Benchmark } from '../benchmark.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { join } from './join.js'
+import { mapWithState, updateStateByKey } from './state.js'
+import { window } from './window.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
 import { shuffleBudget } from './shuffle-budget.js'
@@ -20,6 +22,9 @@ export const benchmarks: readonly Benchmark[] = [
   sortBy,
   shuffleBudget,
   compile,
+  mapWithState,
+  updateStateByKey,
+  window,
   socket,
   store,
 ]

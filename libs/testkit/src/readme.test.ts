@@ -42,9 +42,19 @@ const suites: Record<string, string[]> = {
 
 test.each(Object.entries(suites))('the README lists the rules of %s', (name, rules) => {
   const section = readme.split(`### \`${name}\``)[1]?.split('\n### ')[0] ?? ''
-  expect(section.match(/^- .*/gm)).toEqual(rules.map((rule) => `- ${rule.replace(/([*_`])/g, '\\$1')}`))
+  expect(section.match(/^- .*/gm)).toEqual(rules.map((rule) => `- ${rule}`))
 })
 
 test('no two rules of a suite have the same name', () => {
   for (const rules of Object.values(suites)) expect(new Set(rules).size).toBe(rules.length)
+})
+
+test('the examples of the README are those that are run', () => {
+  const run = readFileSync(new URL('core/readme-examples.conformance.test.ts', import.meta.url), 'utf8')
+  const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
+  expect(blocks).toHaveLength(2)
+  for (const block of blocks) {
+    const code = block.split('\n').filter((line) => !/^(import .*|\/\/ .*|)$/.test(line))
+    expect(run).toContain(code.join('\n'))
+  }
 })

@@ -101,7 +101,7 @@ describe('fused = closures', () => {
           expect(fused).toEqual(closures)
         },
       ),
-      { seed: 11, numRuns: 80 },
+      { seed: 11, numRuns: 60 },
     )
   })
 
@@ -301,7 +301,7 @@ describe('E10: any partitioning, spill threshold and storage level gives the sam
           })
         },
       ),
-      { seed: 21, numRuns: 25 },
+      { seed: 21, numRuns: 12 },
     )
   })
 
@@ -321,7 +321,7 @@ describe('E10: any partitioning, spill threshold and storage level gives the sam
         )
         expect(await under(chosen, (context) => run(context, chosen.sources[0]))).toEqual(plain)
       }),
-      { seed: 22, numRuns: 25 },
+      { seed: 22, numRuns: 10 },
     )
   })
 })
@@ -392,7 +392,7 @@ describe('sortBy', () => {
           })
         },
       ),
-      { seed: 31, numRuns: 20 },
+      { seed: 31, numRuns: 10 },
     )
   })
 

@@ -70,7 +70,7 @@ function objectStore(): FileSystem {
   return Object.assign(Object.create(disk) as FileSystem, { supports: { append: false, rename: false, link: false } })
 }
 
-const filesHaveNoLedger: readonly Skip[] = [
+const skip: readonly Skip[] = [
   {
     test: 'a late older batch is refused',
     reason: 'each batch has a folder of its own, so that nothing newer is overwritten',
@@ -84,18 +84,6 @@ const filesHaveNoLedger: readonly Skip[] = [
     reason: 'files have no ledger; the identity in the folder catches another plan for the same time',
   },
 ]
-const refusesNothing: readonly Skip[] = [
-  {
-    test: 'E18: refused records are marked and settled before anything is there',
-    reason: 'a file takes every record',
-  },
-  {
-    test: 'E18: when the settlement of refused records rejects, so does the write, and nothing is there',
-    reason: 'a file takes every record',
-  },
-]
-const skip = [...filesHaveNoLedger, ...refusesNothing]
-
 for (const [name, place] of [
   ['local disk', localDisk],
   ['memory disk', memoryDisk],
@@ -108,6 +96,7 @@ for (const [name, place] of [
       open: () => targetOf(place, (options) => textFileSink<string>({ ...options, skipEmpty }), linesOf),
       record: (index) => `line ${String(index)}`,
       awkward: awkwardTexts,
+      refused: 'none',
       broken: () => textFileSink({ prefix: '/x/batch', fileSystem: objectStore() }),
       skip,
     })
@@ -120,6 +109,7 @@ for (const [name, place] of [
     open: () => targetOf<unknown>(place, (options) => objectFileSink(options), objectsOf),
     record: (index) => ({ index, key: `key ${String(index % 7)}`, half: index / 2 }),
     awkward: [...awkwardTexts, ...awkwardBytes, null, NaN, -0, 2n ** 80n, new Date(0), new Map([[1, new Set(['a'])]])],
+    refused: 'none',
     broken: () => objectFileSink({ prefix: '/x/batch', fileSystem: objectStore() }),
     skip,
   })

@@ -33,8 +33,8 @@ export interface SinkConformanceOptions<T> extends SuiteRunner {
   readonly record: (index: number) => T
   /** Records whose contents are easily damaged, e.g. made of `awkwardTexts` and `awkwardBytes`. */
   readonly awkward?: readonly T[] | undefined
-  /** Records that the system refuses and the sink gives to `reject`, e.g. of a wrong type. */
-  readonly refused?: readonly T[] | undefined
+  /** Records that the system refuses and the sink gives to `reject`, e.g. of a wrong type; `'none'` if it takes every record. */
+  readonly refused?: readonly T[] | 'none' | undefined
   /** A sink that cannot be opened: a server that is not there, a table that is missing. */
   readonly broken?: (() => Sink<T> | Promise<Sink<T>>) | undefined
   /** Records of the test with many of them. Default: 100,000. */

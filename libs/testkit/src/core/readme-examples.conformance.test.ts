@@ -1,0 +1,49 @@
+/** The examples of the README: readme.test.ts compares them. */
+import { textFileSink, type FileSystem } from '@sluice/core'
+import { describe, expect, test } from 'vitest'
+import { ABORT, awkwardTexts, memoryFileSystem, runWithAborts, sinkConformance } from '../index.js'
+
+/** The lines of all parts. */
+async function linesBelow(disk: FileSystem, path: string): Promise<string[]> {
+  const stat = await disk.stat(path)
+  if (stat?.kind !== 'directory') return []
+  const lines: string[] = []
+  for await (const { name, kind } of disk.list(path)) {
+    if (kind === 'directory') lines.push(...(await linesBelow(disk, `${path}/${name}`)))
+    else if (name.startsWith('part-'))
+      lines.push(
+        ...String(await disk.read(`${path}/${name}`))
+          .split('\n')
+          .slice(0, -1),
+      )
+  }
+  return lines
+}
+
+const readOnly: FileSystem = { ...memoryFileSystem(), supports: { append: false, rename: false, link: false } }
+
+sinkConformance<string>({
+  describe,
+  test,
+  name: 'text-file-sink',
+  open: () => {
+    const disk = memoryFileSystem()
+    const sink = () => textFileSink<string>({ prefix: '/out/lines', fileSystem: disk })
+    return { sink: sink(), reopen: sink, readBack: () => linesBelow(disk, '/out') }
+  },
+  record: (index) => `line ${String(index)}`,
+  awkward: awkwardTexts,
+  refused: 'none',
+  broken: () => textFileSink({ prefix: '/out/lines', fileSystem: readOnly }),
+  skip: [
+    { test: 'a late older batch is refused', reason: 'each batch has a folder of its own' },
+    { test: 'E1: open refuses a ledger that is ahead of the log', reason: 'files have no ledger' },
+    { test: 'E8: once a higher epoch has opened, a lower one can write no more', reason: 'files cannot fence' },
+  ],
+})
+
+const { runs } = await runWithAborts([[1, 2], [3, ABORT, 4], [5]], (numbers) => numbers.map((n) => n * 2))
+
+test('a crash ends the run', () => {
+  expect(runs).toEqual([{ seen: [[2, 4]], abortedAt: 2_000 }])
+})
