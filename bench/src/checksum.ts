@@ -29,8 +29,9 @@ function ofText(text: string, seed: number): number {
 }
 
 function ofObject(value: object, seed: number): number {
-  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value)
-  let sum = mix(seed, parts.length)
+  const isArray = Array.isArray(value)
+  const parts: readonly unknown[] = isArray ? value : Object.values(value)
+  let sum = mix(isArray ? seed : mix(seed, 5), parts.length)
   for (const part of parts) sum = checksum(part, sum)
   return sum
 }

@@ -1,6 +1,6 @@
 /** Every TypeScript example of README and docs compiles; those that need nothing but core run and print what they say. */
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -17,7 +17,10 @@ interface Example {
   readonly source: string
 }
 
-const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => join('docs', name))]
+// A page whose examples are fragments has them whole in `docs/examples`, where a test compiles, runs and compares them.
+const hasOwnModule = (name: string): boolean => existsSync(join(ROOT, 'docs/examples', name.replace('.md', '.ts')))
+const docs = readdirSync(join(ROOT, 'docs')).filter((name) => !hasOwnModule(name))
+const pages = ['README.md', ...docs.map((name) => join('docs', name))]
 const examples: readonly Example[] = pages
   .filter((page) => page.endsWith('.md'))
   .flatMap((page) =>
