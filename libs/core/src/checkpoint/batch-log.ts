@@ -1,23 +1,12 @@
-/** The batch log: what was planned, started and committed. A batch runs only after its plan is in the log. */
+/** The batch log as those see it who run batches: what was planned, started and committed. A batch runs only after its plan is in the log. */
 import { createHash } from 'node:crypto'
 import { jsonOf } from '../observe/format.js'
 import type { BatchTime } from '../time/duration.js'
 import { newIdentity } from '../time/random.js'
+import type { PlanEntry, PlanRecord, StartRecord } from './entries.js'
+import type { LoggedBatch } from './log-image.js'
 
-/** What a batch covers, by id of its inputs. */
-export interface PlanRecord {
-  readonly time: BatchTime
-  readonly inputs: Readonly<Record<string, unknown>>
-}
-
-/** What was fixed when the batch first started: it must be the same whenever the batch is run. */
-interface StartRecord {
-  readonly time: BatchTime
-  /** Partitions of each output, by its id. */
-  readonly partitions: Readonly<Record<string, number>>
-  /** Side data of `transform`, by operator: a batch that is run again sees the same (E10). */
-  readonly sideData: Readonly<Record<string, unknown>>
-}
+export type { PlanRecord } from './entries.js'
 
 export interface BatchLog {
   /** Identity of the application (E1). */
@@ -25,10 +14,30 @@ export interface BatchLog {
   readonly epoch: number
   /** Time of the last batch planned before this run. */
   readonly lastPlanned: BatchTime | undefined
-  /** Each resolves when the entry is durable. */
-  plan(record: PlanRecord): Promise<void>
+  /** Whether anything outlives the process. */
+  readonly isDurable: boolean
+  /** What an earlier run has logged of a batch that is not committed. */
+  batch(time: BatchTime): LoggedBatch | undefined
+  /**
+   * Resolves when the entry is durable. With `startsAtOnce` it becomes so together with the start of the batch, which comes
+   * next: nothing is written anywhere before that.
+   */
+  plan(record: PlanEntry, startsAtOnce: boolean): Promise<void>
   start(record: StartRecord): Promise<void>
+  /** An output made by `writeTo`, before it is written (E25). */
+  startOutput(time: BatchTime, output: string, partitions: number): Promise<void>
+  /** An output has finished; for whose durability nobody waits (E13). */
+  done(time: BatchTime, output: string): void
+  /** Keeps one partition of a stream's RDD, for those who ask for it after a restart. Durable with {@link kept}. */
+  keep(stream: string, time: BatchTime, partition: number, chunks: AsyncIterable<readonly unknown[]>): Promise<void>
+  /** All partitions of the stream's RDD are kept; resolves when they are durable. */
+  kept(stream: string, time: BatchTime, partitions: number): Promise<void>
+  /** With the changes of all states. Resolves when it is durable and this process still owns the log (E7). */
   commit(time: BatchTime): Promise<void>
+  /** Ticks that are left out, both ends excluded (E12). */
+  skip(after: BatchTime, before: BatchTime): void
+  /** Nothing will ask for a batch up to this time again. */
+  forget(upTo: BatchTime): void
   close(): Promise<void>
 }
 
@@ -39,14 +48,22 @@ export function volatileLog(): BatchLog {
     app: newIdentity(),
     epoch: 0,
     lastPlanned: undefined,
+    isDurable: false,
+    batch: () => undefined,
     plan: () => written,
     start: () => written,
+    startOutput: () => written,
+    done: () => undefined,
+    keep: () => written,
+    kept: () => written,
     commit: () => written,
+    skip: () => undefined,
+    forget: () => undefined,
     close: () => written,
   }
 }
 
 /** Digest of what a batch covers. */
-export function digestOf(plan: PlanRecord): string {
-  return createHash('sha256').update(jsonOf(plan)).digest('hex').slice(0, 32)
+export function digestOf({ time, inputs }: PlanRecord): string {
+  return createHash('sha256').update(jsonOf({ time, inputs })).digest('hex').slice(0, 32)
 }

@@ -2,7 +2,7 @@
  * The methods of a stream. Most apply the RDD's operator of the same name to each batch: what it does, and what it checks, is
  * written there once.
  */
-import { requireArgument, SluiceError } from '../errors.js'
+import { requireArgument } from '../errors.js'
 import { SourceNode, type RddNode } from '../rdd/lineage.js'
 import type { AnyFunction } from '../rdd/functions.js'
 import type { Combiner, Rdd } from '../rdd/rdd.js'
@@ -24,7 +24,14 @@ import type { UpdateFunction } from '../state/update-state.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import { counted, reduced } from './count.js'
 import { declarationScope } from './declaration-scope.js'
-import type { DStream, MapWithStateOptions, ReduceWindowOptions, TransformOptions, WindowOptions } from './dstream.js'
+import type {
+  DStream,
+  MapWithStateOptions,
+  ReduceWindowOptions,
+  StateOptions,
+  TransformOptions,
+  WindowOptions,
+} from './dstream.js'
 import { DStreamOutputs, type StreamEnvironment } from './dstream-outputs.js'
 import { MapWithStateStream, ReducedWindowStream, SnapshotStream, UpdateStateStream } from './state-stream.js'
 import { DerivedStream, type StreamNode } from './stream-node.js'
@@ -67,7 +74,9 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
     options?: OpOptions & { readonly concurrency?: number | undefined },
   ): DStream<U> {
     const concurrency = options?.concurrency
-    return this.#each('mapAsync', options, (rdd) => rdd.mapAsync(f, { concurrency }))
+    const mapped = this.#each('mapAsync', options, (rdd) => rdd.mapAsync(f, { concurrency }))
+    self(mapped).node.isNondeterministic = true
+    return mapped
   }
 
   glom(options?: OpOptions): DStream<T[]> {
@@ -255,18 +264,22 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
     const operator = me.node.graph.opId('reduceByKeyAndWindow', options)
     requireFunction(operator, inverse)
     const functions = { operator, reduce: f, inverse, keep } as ConstructorParameters<typeof ReducedWindowStream>[1]
-    return me.#of(new ReducedWindowStream(slices.node, functions, window, slide, partitioner))
+    return me.#of(
+      new ReducedWindowStream(slices.node, functions, window, slide, partitioner, stateOptions(operator, options)),
+    )
   }
 
   updateStateByKey<S>(
     this: DStream<AnyPair>,
     f: (values: readonly ValueOf<T>[], state: Readonly<S> | undefined) => S | undefined,
-    options?: ShuffleOptions,
+    options?: ShuffleOptions & StateOptions<NoInfer<S>>,
   ): DStream<Pair<KeyOf<T>, S>> {
     const me = self(this)
     requireFunction('updateStateByKey', f)
     const id = me.node.graph.opId('updateStateByKey', options)
-    return me.#of(new UpdateStateStream(me.node, id, f as UpdateFunction, me.partitioner(options)))
+    return me.#of(
+      new UpdateStateStream(me.node, id, f as UpdateFunction, me.partitioner(options), stateOptions(id, options)),
+    )
   }
 
   mapWithState<S, E extends Rec>(
@@ -284,7 +297,9 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
       `timeout must be a duration of at least 0, not ${String(timeout)}; use seconds()`,
     )
     const spec = { f: f as StateFunction, operator, timeoutMs: options?.timeout }
-    const node = new MapWithStateStream(me.node, spec, me.partitioner(options), options?.initialState)
+    const { initialState } = options ?? {}
+    const kept = stateOptions(operator, options)
+    const node = new MapWithStateStream(me.node, spec, me.partitioner(options), initialState, kept)
     return new MapWithStateImpl(node, me.environment)
   }
 
@@ -306,11 +321,10 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
   }
 
   checkpoint(): this {
-    throw new SluiceError({
-      code: 'CHECKPOINT_UNAVAILABLE',
-      component: this.node.id,
-      message: 'this version has no batch log yet, so records cannot be made durable; leave checkpoint() out',
-    })
+    this.node.graph.requireOpen('checkpoint')
+    this.node.isCheckpointed = true
+    this.node.level ??= 'memory-and-disk'
+    return this
   }
 
   slice(from: BatchTime, to: BatchTime): Rdd<T>[] {
@@ -426,6 +440,16 @@ function requireTogether(id: string, nodes: readonly StreamNode[]): void {
 
 function requireFunction(component: string, f: AnyFunction): void {
   requireArgument(typeof f === 'function', component, 'the argument must be a function')
+}
+
+/** Of the options, those that the log needs of an operator with state. */
+function stateOptions<S>(id: string, { was, version = 0, migrate }: StateOptions<S> = {}): StateOptions<S> {
+  requireArgument(
+    Number.isSafeInteger(version) && version >= 0,
+    id,
+    `version must be a whole number of at least 0, not ${String(version)}`,
+  )
+  return { was, version, migrate }
 }
 
 const add = (a: number, b: number): number => a + b

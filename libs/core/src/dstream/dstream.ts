@@ -22,7 +22,17 @@ export interface WindowOptions extends ShuffleOptions {
   readonly slide?: Duration | undefined
 }
 
-export interface ReduceWindowOptions<K, V> extends WindowOptions {
+/** Options of operators with state, for applications with a checkpoint. */
+export interface StateOptions<S> {
+  /** The id under which an earlier program kept this state, e.g. `updateStateByKey-0`: it is taken over. */
+  readonly was?: string | undefined
+  /** Version of the shape of the state's values; raise it when the shape changes. Default: 0. */
+  readonly version?: number | undefined
+  /** Makes a value that was written by another version into one of this. Needed where a checkpoint holds another version. */
+  readonly migrate?: ((value: unknown, fromVersion: number) => S) | undefined
+}
+
+export interface ReduceWindowOptions<K, V> extends WindowOptions, StateOptions<NoInfer<V>> {
   /**
    * Takes a value out again: `inverse(f(a, b), b)` must equal `a`. With it, a result costs what enters and leaves, not
    * what is inside. The results are the same: a key goes when no batch in the window holds it any more.
@@ -32,7 +42,7 @@ export interface ReduceWindowOptions<K, V> extends WindowOptions {
   readonly keep?: ((key: K, value: V) => boolean) | undefined
 }
 
-export interface MapWithStateOptions<K, S> extends ShuffleOptions {
+export interface MapWithStateOptions<K, S> extends ShuffleOptions, StateOptions<NoInfer<S>> {
   /**
    * A key that was not written for longer than this is passed to the function once more, with value undefined and
    * `state.isTimingOut()`, in the first batch after that, and then removed. Default: never.
@@ -162,7 +172,7 @@ export interface DStream<out T> {
   updateStateByKey<S>(
     this: DStream<Pair<unknown, unknown>>,
     f: (values: readonly ValueOf<T>[], state: Readonly<S> | undefined) => S | undefined,
-    options?: ShuffleOptions,
+    options?: ShuffleOptions & StateOptions<NoInfer<S>>,
   ): DStream<Pair<KeyOf<T>, S>>
   /** Calls `f` for every record, and for keys that time out. What it returns makes the stream, except undefined. */
   mapWithState<S, E extends Rec>(

@@ -12,6 +12,13 @@ export interface GraphOwner {
   readonly parallelism: number
 }
 
+/** How an operator came to its id (E11). */
+export interface OpOrigin {
+  readonly kind: string
+  /** Whether the user gave it the id. */
+  readonly isNamed: boolean
+}
+
 export class StreamGraph {
   readonly batchInterval: Duration
   readonly owner: GraphOwner
@@ -23,7 +30,7 @@ export class StreamGraph {
   /** Set while a batch runs. */
   running: RddScope | undefined
   readonly #counters = new Map<string, number>()
-  readonly #ids = new Set<string>()
+  readonly #ids = new Map<string, OpOrigin>()
   /** Times without batch, both ends excluded: a clock that was set forward leaves them (E12). */
   #skipped: (readonly [after: BatchTime, before: BatchTime])[] = []
   #lastBatch: BatchTime | undefined
@@ -57,6 +64,16 @@ export class StreamGraph {
     this.#closed = 'stopped'
   }
 
+  /** Goes on after an earlier run, whose last batches had these times, in order. */
+  resume(zeroTime: BatchTime, times: readonly BatchTime[]): void {
+    this.#zeroTime = zeroTime
+    for (const [i, time] of times.entries()) {
+      const before = times[i - 1]
+      if (before !== undefined && time > before + this.batchInterval) this.#skipped.push([before, time])
+      this.#lastBatch = time
+    }
+  }
+
   /** The id of a new operator: its name, or its kind and its number among that kind. */
   opId(kind: string, options: OpOptions | undefined): string {
     this.requireOpen(kind)
@@ -69,8 +86,13 @@ export class StreamGraph {
       `the name '${id}' must not be empty or hold a slash; use letters, digits and dashes`,
     )
     requireArgument(!this.#ids.has(id), kind, `the name '${id}' is used twice; give each operator its own`)
-    this.#ids.add(id)
+    this.#ids.set(id, { kind, isNamed: options?.name !== undefined })
     return id
+  }
+
+  /** How an operator came to its id. */
+  originOf(id: string): OpOrigin {
+    return this.#ids.get(id) ?? { kind: id, isNamed: true }
   }
 
   /** The scope of the batch that runs, for `slice`. Throws `ACTION_OUTSIDE_BATCH` when none does. */

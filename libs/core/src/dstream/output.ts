@@ -2,6 +2,7 @@
 import type { RddNode } from '../rdd/lineage.js'
 import type { RddScope } from '../rdd/scope.js'
 import type { OutputOptions, Sink } from '../sink/sink.js'
+import type { StateOperator } from '../state/state-operator.js'
 import type { BatchTime } from '../time/duration.js'
 
 /** What a batch gives to the functions that make its RDDs. */
@@ -18,6 +19,11 @@ export interface StreamAtTimes {
   readonly parents: readonly StreamAtTimes[]
   /** Whether the user asked for older RDDs than those of windows. */
   readonly isRemembered: boolean
+  /** Whether a window reads older RDDs of this stream. */
+  readonly isSliced: boolean
+  readonly isCheckpointed: boolean
+  /** Whether an older RDD can be made again from what its inputs planned, the same as before (E4). */
+  readonly isRecomputable: boolean
   readonly rememberMs: number
   /** The RDD of a batch; undefined where the stream has none. */
   at(time: BatchTime): RddNode | undefined
@@ -28,6 +34,8 @@ export interface StreamAtTimes {
   prepare?(time: BatchTime, scopes: BatchScopes): Promise<void>
   /** Remembers for at least `ms`, and tells the parents how long they are needed. */
   settleRemember(ms: number): void
+  /** Takes over the RDD of an earlier run's batch. */
+  resumeAt(time: BatchTime, rdd: RddNode): void
 }
 
 /** A stream with state, or of it: what it gives in a batch can only be made while that batch runs. */
@@ -38,6 +46,12 @@ export interface StatefulStream extends StreamAtTimes {
   commit(time: BatchTime): void
   /** The batch's changes are forgotten. */
   rollback(): void
+  /** Its keys; undefined where the state is another stream's. */
+  readonly state?: StateOperator
+  /** Id under which an earlier program kept this state (E11). */
+  readonly was?: string | undefined
+  /** An earlier run has committed these batches, of which the last are known; the keys have been restored. */
+  resume(committed: readonly BatchTime[]): void
 }
 
 /** One output's run of one batch: the scope its RDDs belong to, and how sinks are written. */

@@ -6,6 +6,7 @@ import { pipelineChunks, pipelineRecords } from '../rdd/run.js'
 import type { Pair, Partitioner } from '../rdd/types.js'
 import { mapWithState, type StateSpec } from '../state/map-with-state.js'
 import { StateOperator, type Results } from '../state/state-operator.js'
+import type { StateFormat } from '../state/state-columns.js'
 import type { StatePartition } from '../state/state-partition.js'
 import { updateState, type UpdateFunction } from '../state/update-state.js'
 import { slideWindow, type WindowChange, type WindowFunctions } from '../state/window-state.js'
@@ -15,18 +16,40 @@ import type { StatefulStream } from './output.js'
 import { StreamNode } from './stream-node.js'
 import { requireWindow, slicesOf } from './window-stream.js'
 
+/** What the log knows of a stateful operator. */
+export interface StateStreamOptions {
+  readonly kind: string
+  readonly version?: number | undefined
+  readonly migrate?: StateFormat['migrate']
+  readonly was?: string | undefined
+  readonly watchesIdle?: boolean | undefined
+}
+
 /** A stream whose partitions are evaluated once per batch, on the state of their keys. */
 abstract class StateStream extends StreamNode implements StatefulStream {
   readonly parents: readonly [StreamNode]
   readonly partitioner: Partitioner
   readonly state: StateOperator
+  /** Id under which an earlier program kept this state (E11). */
+  readonly was: string | undefined
 
-  constructor(parent: StreamNode, id: string, partitioner: Partitioner, watchesIdle = false) {
+  constructor(parent: StreamNode, id: string, partitioner: Partitioner, options: StateStreamOptions) {
     super(parent.graph, id)
     this.parents = [parent]
     this.partitioner = partitioner
-    this.state = new StateOperator(id, { partitions: partitioner.partitions, watchesIdle })
+    this.was = options.was
+    this.state = new StateOperator(id, {
+      partitions: partitioner.partitions,
+      partitionOf: (key) => partitioner.partitionOf(key),
+      watchesIdle: options.watchesIdle,
+      format: { kind: options.kind, version: options.version ?? 0, migrate: options.migrate },
+    })
     this.graph.addState(this)
+  }
+
+  // What it gave is made from state that has gone on since (E4).
+  override get isRecomputable(): boolean {
+    return false
   }
 
   get slideDuration(): Duration {
@@ -56,6 +79,10 @@ abstract class StateStream extends StreamNode implements StatefulStream {
 
   rollback(): void {
     this.state.rollback()
+  }
+
+  resume(committed: readonly BatchTime[]): void {
+    this.state.resume(committed.at(-1) ?? this.graph.zeroTime)
   }
 
   /** Whether the results are pairs with the keys of the state. */
@@ -95,8 +122,14 @@ export class UpdateStateStream extends StateStream {
   protected readonly keepsKeys = true
   readonly #update: UpdateFunction
 
-  constructor(parent: StreamNode, id: string, update: UpdateFunction, partitioner: Partitioner) {
-    super(parent, id, partitioner)
+  constructor(
+    parent: StreamNode,
+    id: string,
+    update: UpdateFunction,
+    partitioner: Partitioner,
+    options: Omit<StateStreamOptions, 'kind'> = {},
+  ) {
+    super(parent, id, partitioner, { ...options, kind: 'updateStateByKey' })
     this.#update = update
   }
 
@@ -126,10 +159,21 @@ export class MapWithStateStream extends StateStream {
     spec: StateSpec,
     partitioner: Partitioner,
     initial: Iterable<Pair<unknown, unknown>> | undefined,
+    options: Omit<StateStreamOptions, 'kind'> = {},
   ) {
-    super(parent, spec.operator, partitioner, spec.timeoutMs !== undefined)
+    super(parent, spec.operator, partitioner, {
+      ...options,
+      kind: 'mapWithState',
+      watchesIdle: spec.timeoutMs !== undefined,
+    })
     this.#spec = spec
     this.#initial = initial
+  }
+
+  // What was there before the first batch is in the state since.
+  override resume(committed: readonly BatchTime[]): void {
+    super.resume(committed)
+    this.#initial = undefined
   }
 
   // Initial state counts as written in the first batch.
@@ -183,6 +227,14 @@ export class SnapshotStream extends StreamNode implements StatefulStream {
     // The state is the parent's.
   }
 
+  resume(): void {
+    // The state is the parent's.
+  }
+
+  override get isRecomputable(): boolean {
+    return false
+  }
+
   protected compute(time: BatchTime): RddNode {
     const [mapped] = this.parents
     const rdd = new PartitionwiseNode(
@@ -223,9 +275,11 @@ export class ReducedWindowStream extends StateStream {
     window: Duration,
     slide: Duration,
     partitioner: Partitioner,
+    options: Omit<StateStreamOptions, 'kind'> = {},
   ) {
     requireWindow(reduced, functions.operator, window, slide)
-    super(reduced, functions.operator, partitioner)
+    super(reduced, functions.operator, partitioner, { ...options, kind: 'reduceByKeyAndWindow' })
+    reduced.isSliced = true
     this.#functions = functions
     this.#windowMs = window
     this.#slide = slide
@@ -264,6 +318,12 @@ export class ReducedWindowStream extends StateStream {
   override commit(time: BatchTime): void {
     super.commit(time)
     if (this.isValidTime(time)) this.#last = time
+  }
+
+  // If its last result is not among those that are known, the window is made anew.
+  override resume(committed: readonly BatchTime[]): void {
+    super.resume(committed)
+    this.#last = committed.findLast((time) => this.isValidTime(time))
   }
 
   /** Slices of the last window that are not in this one, and those of this window that were not in the last one. */

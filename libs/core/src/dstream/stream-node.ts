@@ -16,6 +16,12 @@ export abstract class StreamNode implements StreamAtTimes {
   level: StorageLevel | undefined
   /** Whether the user asked for older RDDs than those of windows. */
   isRemembered = false
+  /** Whether a window reads older RDDs of this stream. */
+  isSliced = false
+  /** Whether its functions may answer differently when they are called again. */
+  isNondeterministic = false
+  /** Whether the user wants each batch's records durable before any output starts. */
+  isCheckpointed = false
   /** How long after its batch an RDD can still be asked for. */
   #rememberMs = 0
   readonly #generated = new Map<BatchTime, RddNode>()
@@ -34,6 +40,17 @@ export abstract class StreamNode implements StreamAtTimes {
   /** Whether an RDD can be asked for after its batch. */
   get outlivesBatch(): boolean {
     return this.rememberMs > this.slideDuration
+  }
+
+  /** Whether an older RDD can be made again from what its inputs planned, the same as before (E4). */
+  get isRecomputable(): boolean {
+    return !this.isNondeterministic && this.parents.every((parent) => parent.isRecomputable)
+  }
+
+  /** Takes over the RDD of an earlier run's batch. */
+  resumeAt(time: BatchTime, rdd: RddNode): void {
+    rdd.isOwned = true
+    this.#generated.set(time, rdd)
   }
 
   /** Keeps RDDs for at least this long, and what they are made of. */

@@ -38,6 +38,11 @@ export class TransformStream extends StreamNode {
     return this.parents[0].slideDuration
   }
 
+  // Its function is called when its batch starts, and never for an older one (E3).
+  override get isRecomputable(): boolean {
+    return false
+  }
+
   /** Calls the user's function; the side data of a batch are those recorded when it first started (E10). */
   async prepare(time: BatchTime, scopes: BatchScopes): Promise<void> {
     const rdds = this.parents.map((parent) => this.required(parent, time))

@@ -20,6 +20,7 @@ export class WindowStream extends StreamNode {
     this.#windowMs = window
     // Every slice is read by several windows. What the user asked for stays.
     parent.level ??= 'memory-and-disk'
+    parent.isSliced = true
   }
 
   /** Slices are kept, not windows: else each record would be kept once for every window that it is in. */

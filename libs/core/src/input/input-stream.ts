@@ -22,6 +22,18 @@ export abstract class InputStream extends StreamNode {
     return this.graph.batchInterval
   }
 
+  /** Whether a plan can be read again after a restart. */
+  abstract readonly isReplayable: boolean
+
+  override get isRecomputable(): boolean {
+    return this.isReplayable
+  }
+
+  /** Takes over what earlier runs planned. Their batches are asked for again, or are slices of windows. */
+  resumePlans(plans: Iterable<readonly [BatchTime, unknown]>): void {
+    for (const [time, data] of plans) this.#plans.set(time, { data })
+  }
+
   abstract start(context: InputContext): Promise<void>
   /** Records per second that may come in from now on. */
   abstract setRate(recordsPerSecond: number): void
@@ -74,6 +86,10 @@ export class SourceInputStream extends InputStream {
 
   get name(): string {
     return this.#source.name
+  }
+
+  get isReplayable(): boolean {
+    return this.#source.replayable
   }
 
   async start(context: InputContext): Promise<void> {

@@ -8,6 +8,7 @@ import { freezeDeep } from '../rdd/freeze.js'
 import { isPrimitiveKey, KeyedMap, type Box } from '../rdd/keys.js'
 import type { BatchTime } from '../time/duration.js'
 import { AgeList, type Aged } from './age-list.js'
+import { CAME, CHANGED, ROWS, TOUCHED, type MigrateValue, type StateChanges, type StateRows } from './state-columns.js'
 
 /** State and pending change of one key: the box of its map, so that there is one object to find for each key. */
 export interface Cell extends Box<unknown>, Aged<Cell> {
@@ -22,6 +23,8 @@ export interface Cell extends Box<unknown>, Aged<Cell> {
   nextSlices: number
   /** Batch time of the last committed write, where idle times are watched. */
   writtenAt: BatchTime | undefined
+  /** Its place in the order of all writes, where idle times are watched. */
+  rank: number
   touched: boolean
   /** Whether `v`, and `next`, cannot be frozen and are copied before they are handed out. */
   valueCopies: boolean
@@ -36,6 +39,7 @@ const newCell = (key: unknown): Cell => ({
   slices: 0,
   nextSlices: 0,
   writtenAt: undefined,
+  rank: 0,
   touched: false,
   valueCopies: false,
   nextCopies: false,
@@ -52,6 +56,7 @@ export class StatePartition {
   readonly #ages: AgeList<Cell> | undefined
   /** Whether some key cannot be frozen, i.e. holds a date. */
   #copiesKeys = false
+  #rank = 0
 
   constructor(operator: string, watchesIdle: boolean) {
     this.#cells = new KeyedMap(operator)
@@ -158,11 +163,14 @@ export class StatePartition {
       if (cell.v === undefined) {
         this.#cells.delete(cell)
         ages?.remove(cell)
-      } else if (ages !== undefined) {
-        cell.writtenAt = time
-        ages.renew(cell)
-      }
+      } else if (ages !== undefined) this.#renew(cell, time, ages)
     }
+  }
+
+  #renew(cell: Cell, time: BatchTime, ages: AgeList<Cell>): void {
+    cell.writtenAt = time
+    cell.rank = ++this.#rank
+    ages.renew(cell)
   }
 
   rollback(): void {
@@ -170,6 +178,122 @@ export class StatePartition {
       endBatch(cell)
       if (cell.v === undefined) this.#cells.delete(cell)
     }
+  }
+
+  /** What the running batch changes, in pieces. What is the same as before is left out, unless its idle time starts anew (E6). */
+  *changes(): Generator<StateChanges> {
+    let changed: Cell[] = []
+    for (const cell of this.#touched) {
+      if (this.#kindOf(cell) === undefined) continue
+      changed.push(cell)
+      if (changed.length < ROWS) continue
+      yield this.#columns(changed)
+      changed = []
+    }
+    if (changed.length > 0) yield this.#columns(changed)
+  }
+
+  #kindOf(cell: Cell): number | undefined {
+    if (cell.v === undefined) return cell.next === undefined ? undefined : CAME
+    if (cell.next !== cell.v || cell.nextSlices !== cell.slices) return CHANGED
+    return this.#ages === undefined ? undefined : TOUCHED
+  }
+
+  #columns(cells: readonly Cell[]): StateChanges {
+    return {
+      keys: cells.map(({ k }) => k),
+      kinds: Uint8Array.from(cells, (cell) => this.#kindOf(cell) ?? TOUCHED),
+      values: cells.map((cell) => (cell.next === cell.v ? undefined : cell.next)),
+      slices: cells.some(({ nextSlices }) => nextSlices !== 0) ? cells.map(({ nextSlices }) => nextSlices) : undefined,
+    }
+  }
+
+  /**
+   * All that is committed, in pieces. Batches may be committed between two pieces: a piece then shows some of their changes. Who
+   * applies all changes since the first piece again has the state as it was after the last of them, in its order.
+   */
+  *rows(): Generator<StateRows> {
+    let held: Cell[] = []
+    for (const cell of this.cells()) {
+      held.push(cell)
+      if (held.length < ROWS) continue
+      yield this.#rowsOf(held)
+      held = []
+    }
+    yield this.#rowsOf(held)
+  }
+
+  #rowsOf(held: readonly Cell[]): StateRows {
+    // A key that the running batch brought, or that has gone meanwhile, has no committed value.
+    const cells = held.filter(({ v }) => v !== undefined)
+    const watchesIdle = this.#ages !== undefined
+    return {
+      keys: cells.map(({ k }) => k),
+      values: cells.map(({ v }) => v),
+      slices: cells.some(({ slices }) => slices !== 0) ? cells.map(({ slices }) => slices) : undefined,
+      writtenAt: watchesIdle ? cells.map(({ writtenAt }) => writtenAt ?? 0) : undefined,
+      ranks: watchesIdle ? cells.map(({ rank }) => rank) : undefined,
+    }
+  }
+
+  /** Takes over one committed key of {@link rows}. {@link settle} comes after the last. */
+  restoreRow(rows: StateRows, at: number, migrate: MigrateValue | undefined): void {
+    const cell = this.#restored(rows.keys[at], rows.values[at], migrate)
+    cell.slices = rows.slices?.[at] ?? 0
+    cell.writtenAt = rows.writtenAt?.[at]
+    cell.rank = rows.ranks?.[at] ?? 0
+  }
+
+  /** All rows are there: puts them in the order of their writes. */
+  settle(): void {
+    const ages = this.#ages
+    if (ages === undefined) return
+    const cells = [...this.cells()].sort((a, b) => a.rank - b.rank)
+    for (const cell of cells) ages.renew(cell)
+    this.#rank = Math.max(this.#rank, cells.at(-1)?.rank ?? 0)
+  }
+
+  /** Makes one of the {@link changes} of a committed batch again. */
+  restoreChange(changes: StateChanges, at: number, time: BatchTime, migrate: MigrateValue | undefined): void {
+    const key = changes.keys[at]
+    const kind = changes.kinds[at]
+    let cell = this.#cells.find(key) as Cell | undefined
+    const slices = changes.slices?.[at] ?? 0
+    // A window's value may be what it was, and only the number of its slices another.
+    const isRemoved = kind === CHANGED && changes.values[at] === undefined && slices === 0
+    if (cell !== undefined && (isRemoved || kind === CAME)) this.#forget(cell)
+    if (isRemoved) return
+    if (kind === CAME || cell === undefined) {
+      // Changed or touched, but not there: it goes with a later change.
+      if (changes.values[at] === undefined) return
+      cell = this.#restored(key, changes.values[at], migrate)
+    } else if (changes.values[at] !== undefined) this.#setCommitted(cell, changes.values[at], migrate)
+    cell.slices = slices
+    if (this.#ages !== undefined) this.#renew(cell, time, this.#ages)
+  }
+
+  #restored(key: unknown, value: unknown, migrate: MigrateValue | undefined): Cell {
+    const cell = newCell(this.#ownKey(key))
+    this.#setCommitted(cell, value, migrate)
+    const before = this.#cells.find(key) as Cell | undefined
+    if (before !== undefined) this.#forget(before)
+    this.#cells.insertBox(cell)
+    return cell
+  }
+
+  #setCommitted(cell: Cell, value: unknown, migrate: MigrateValue | undefined): void {
+    cell.v = migrate === undefined ? value : migrate(value)
+    cell.valueCopies = typeof cell.v === 'object' && cell.v !== null && !freezeDeep(cell.v)
+  }
+
+  #forget(cell: Cell): void {
+    this.#cells.delete(cell)
+    this.#ages?.remove(cell)
+  }
+
+  /** Forgets all keys. */
+  clear(): void {
+    for (const cell of [...this.cells()]) this.#forget(cell)
   }
 
   #takeTouched(): readonly Cell[] {

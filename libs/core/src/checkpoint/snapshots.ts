@@ -1,0 +1,173 @@
+/**
+ * Snapshots of the state: files that never change once they are written. A snapshot is complete when its last file, the base,
+ * is there; it says how many parts there are, and holds the image of the log at that time. Batches go on while a snapshot is
+ * written: it may show some of their changes, and the log after its sequence makes them all again.
+ */
+import { crc32 } from 'node:zlib'
+import { SluiceError } from '../errors.js'
+import type { StateOperator } from '../state/state-operator.js'
+import type { StateRows } from '../state/state-columns.js'
+import { decodeRecords, encodeRecords } from '../storage/codec.js'
+import type { FileSystem } from '../storage/file-system.js'
+import { joinPath } from '../storage/paths.js'
+import type { ImageData } from './log-image.js'
+
+export interface SnapshotPlace {
+  readonly fileSystem: FileSystem
+  readonly folder: string
+}
+
+/** The last file of a snapshot. */
+export interface SnapshotBase {
+  /** The log from here on makes every change that the snapshot may lack. */
+  readonly sequence: number
+  readonly parts: number
+  readonly bytes: number
+  readonly image: ImageData
+}
+
+interface PartPiece extends StateRows {
+  readonly id: string
+  readonly version: number
+}
+
+const DIGITS = 16
+const FRAME_BYTES = 8
+const PART_BYTES = 4 * 2 ** 20
+const NAME = /^(\d{16})(?:-(\d+)[.]part|([.]base))$/
+
+const baseName = (sequence: number): string => `${String(sequence).padStart(DIGITS, '0')}.base`
+const partName = (sequence: number, part: number): string =>
+  `${String(sequence).padStart(DIGITS, '0')}-${String(part)}.part`
+
+/**
+ * Writes all states. `rest` is called after each piece of work, of some milliseconds, and decides when to go on. Resolves
+ * with the base when the snapshot is durable.
+ */
+export async function writeSnapshot(
+  place: SnapshotPlace,
+  sequence: number,
+  states: readonly StateOperator[],
+  image: () => ImageData,
+  rest: () => Promise<void>,
+): Promise<SnapshotBase> {
+  const writer = new PartWriter(place, sequence)
+  for (const state of states) {
+    const { id, format } = state
+    for (const partition of state.partitions) {
+      for (const rows of partition.rows()) {
+        if (rows.keys.length > 0) await writer.add({ id, version: format.version, ...rows })
+        await rest()
+      }
+    }
+  }
+  await writer.flush()
+  await place.fileSystem.syncDirectory(place.folder)
+  const base: SnapshotBase = { sequence, parts: writer.parts, bytes: writer.bytes, image: image() }
+  await place.fileSystem.create(joinPath(place.folder, baseName(sequence)), framed(base))
+  await place.fileSystem.syncDirectory(place.folder)
+  return base
+}
+
+class PartWriter {
+  readonly #place: SnapshotPlace
+  readonly #sequence: number
+  #pieces: Uint8Array[] = []
+  #pending = 0
+  parts = 0
+  bytes = 0
+
+  constructor(place: SnapshotPlace, sequence: number) {
+    this.#place = place
+    this.#sequence = sequence
+  }
+
+  async add(piece: PartPiece): Promise<void> {
+    const frame = framed(piece)
+    this.#pieces.push(frame)
+    this.#pending += frame.byteLength
+    if (this.#pending >= PART_BYTES) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    if (this.#pending === 0) return
+    const path = joinPath(this.#place.folder, partName(this.#sequence, this.parts))
+    const data = Buffer.concat(this.#pieces, this.#pending)
+    this.#pieces = []
+    this.#pending = 0
+    this.parts++
+    this.bytes += data.byteLength
+    await this.#place.fileSystem.create(path, data)
+  }
+}
+
+/** Length, checksum, value. */
+function framed(value: unknown): Uint8Array {
+  const payload = encodeRecords([value])
+  const frame = Buffer.allocUnsafeSlow(FRAME_BYTES + payload.byteLength)
+  frame.writeUInt32LE(payload.byteLength, 0)
+  frame.writeUInt32LE(crc32(payload), 4)
+  frame.set(payload, FRAME_BYTES)
+  return frame
+}
+
+function* unframed(bytes: Uint8Array, path: string): Generator<unknown> {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 0; at < view.byteLength;) {
+    const end = at + FRAME_BYTES <= view.byteLength ? at + FRAME_BYTES + view.readUInt32LE(at) : Infinity
+    const payload = view.subarray(at + FRAME_BYTES, end)
+    if (end > view.byteLength || crc32(payload) !== view.readUInt32LE(at + 4)) throw damaged(path, at)
+    yield decodeRecords(payload)[0]
+    at = end
+  }
+}
+
+function damaged(path: string, offset: number): SluiceError {
+  return new SluiceError({
+    code: 'DATA_CORRUPT',
+    component: 'checkpoint',
+    message: `the snapshot ${path} is damaged at byte ${String(offset)}; restore the folder from a copy`,
+  })
+}
+
+/** The base of the newest complete snapshot, if there is one. */
+export async function readSnapshotBase({ fileSystem, folder }: SnapshotPlace): Promise<SnapshotBase | undefined> {
+  let newest: string | undefined
+  for await (const { name } of fileSystem.list(folder)) {
+    if (name.endsWith('.base') && NAME.test(name) && (newest === undefined || name > newest)) newest = name
+  }
+  if (newest === undefined) return undefined
+  const path = joinPath(folder, newest)
+  const [base] = unframed(await fileSystem.read(path), path)
+  return base as SnapshotBase
+}
+
+/** Hands every piece of a snapshot to the operator that it belongs to; `find` gives undefined for one that is gone. */
+export async function readSnapshotParts(
+  { fileSystem, folder }: SnapshotPlace,
+  { sequence, parts }: SnapshotBase,
+  find: (id: string) => StateOperator | undefined,
+): Promise<void> {
+  const pathOf = (part: number): string => joinPath(folder, partName(sequence, part))
+  // The next part is read while one is decoded.
+  let next = parts > 0 ? fileSystem.read(pathOf(0)) : undefined
+  for (let part = 0; part < parts; part++) {
+    const bytes = await (next as Promise<Uint8Array>)
+    next = part + 1 < parts ? fileSystem.read(pathOf(part + 1)) : undefined
+    next?.catch(() => undefined)
+    for (const piece of unframed(bytes, pathOf(part))) {
+      const { id, version, ...rows } = piece as PartPiece
+      find(id)?.restoreRows(rows, version)
+    }
+  }
+}
+
+/** Removes every snapshot but this one, also those that were never finished. */
+export async function removeOtherSnapshots({ fileSystem, folder }: SnapshotPlace, keep: number | undefined): Promise<void> {
+  const names: string[] = []
+  for await (const { name } of fileSystem.list(folder)) names.push(name)
+  for (const name of names) {
+    const sequence = NAME.exec(name)?.[1]
+    if (sequence !== undefined && Number(sequence) !== keep) await fileSystem.remove(joinPath(folder, name))
+  }
+}
