@@ -108,7 +108,7 @@ export class GroupLog implements EntryLog {
 
   async #run(): Promise<void> {
     while (this.#waiters.length > 0) {
-      for (let turn = 0; turn < GATHERING_TURNS; turn++) await undefined
+      for (let turn = 0; turn < GATHERING_TURNS; turn++) await Promise.resolve()
       await this.#commit()
     }
     this.#running = undefined

@@ -1,0 +1,132 @@
+/** The small files that say whose a checkpoint folder is: `app.json` and, for each owner, `epochs/N.json` and its traces. */
+import { isSluiceError, SluiceError } from '../errors.js'
+import type { FileSystem } from '../storage/file-system.js'
+import { dirnameOf, joinPath } from '../storage/paths.js'
+import type { ProcessIdentity } from '../storage/process-table.js'
+import { newIdentity } from '../time/random.js'
+
+const FORMAT = 'sluice-checkpoint/1'
+// `0000000007.json`, `0000000007.lease-3`, `0000000007.released`
+const EPOCH_FILE = /^(\d{10})\.(json|lease-\d+|released)$/
+
+export const OWNERSHIP_COMPONENT = 'checkpoint'
+
+/** What an owner says of itself when it takes an epoch. Never changed. */
+export interface OwnerRecord {
+  readonly epoch: number
+  /** Tells who has made this file where the answer of `create` was lost. */
+  readonly nonce: string
+  readonly leaseMs: number
+  readonly identity: ProcessIdentity
+}
+
+/** The newest epoch and the files that its owner left. */
+export interface NewestEpoch {
+  /** 0 where nobody was here before. */
+  readonly epoch: number
+  readonly released: boolean
+  /** Changes whenever the owner renews its lease. */
+  readonly traces: string
+}
+
+/** Access to these files of one checkpoint folder. */
+export class EpochFiles {
+  readonly #fileSystem: FileSystem
+  readonly folder: string
+  readonly #epochs: string
+
+  constructor(fileSystem: FileSystem, folder: string) {
+    this.#fileSystem = fileSystem
+    this.folder = folder
+    this.#epochs = joinPath(folder, 'epochs')
+  }
+
+  /** Makes the folders and the application's identity, or reads it. */
+  async openApp(appName: string): Promise<{ readonly app: string; readonly appName: string }> {
+    await this.#makeFolders()
+    const path = joinPath(this.folder, 'app.json')
+    await this.#createUnlessThere(path, { format: FORMAT, app: newIdentity(), appName })
+    await this.#fileSystem.syncDirectory(this.folder)
+    const found = await this.#readJson<{ format: string; app: string; appName: string }>(path)
+    if (found.format === FORMAT) return found
+    const message = `${this.folder} holds a checkpoint of format ${found.format}, not ${FORMAT}; use the version of Sluice that wrote it`
+    throw new SluiceError({ code: 'CONTRACT_VERSION', component: OWNERSHIP_COMPONENT, message })
+  }
+
+  async #makeFolders(): Promise<void> {
+    if ((await this.#fileSystem.stat(this.#epochs)) !== undefined) return
+    await this.#fileSystem.makeDirectory(this.#epochs)
+    await this.#fileSystem.syncDirectory(dirnameOf(this.folder))
+  }
+
+  async newest(): Promise<NewestEpoch> {
+    const files: { readonly epoch: number; readonly kind: string }[] = []
+    for await (const { name } of this.#fileSystem.list(this.#epochs)) {
+      const [, epoch, kind] = EPOCH_FILE.exec(name) ?? []
+      if (kind !== undefined) files.push({ epoch: Number(epoch), kind })
+    }
+    const epoch = files.reduce((highest, file) => (file.kind === 'json' ? Math.max(highest, file.epoch) : highest), 0)
+    const kinds = files.filter((file) => file.epoch === epoch).map(({ kind }) => kind)
+    return { epoch, released: kinds.includes('released'), traces: kinds.sort().join(' ') }
+  }
+
+  read(epoch: number): Promise<OwnerRecord> {
+    return this.#readJson(this.#path(epoch, 'json'))
+  }
+
+  async exists(epoch: number): Promise<boolean> {
+    return (await this.#fileSystem.stat(this.#path(epoch, 'json'))) !== undefined
+  }
+
+  /** Takes the record's epoch; false when somebody else has it. Durable when it resolves. */
+  async take(record: OwnerRecord): Promise<boolean> {
+    const path = this.#path(record.epoch, 'json')
+    try {
+      await this.#fileSystem.create(path, jsonBytes(record))
+    } catch (error) {
+      // The answer may have been lost, or a repeated request found what the first had made.
+      const found = await this.read(record.epoch).catch(() => undefined)
+      if (found === undefined) throw error
+      if (found.nonce !== record.nonce) return false
+    }
+    await this.#fileSystem.syncDirectory(this.#epochs)
+    return true
+  }
+
+  /** Leaves the `count`-th sign of life. Nothing is synced: a machine that lost its power has no owner. */
+  async renew(epoch: number, count: number): Promise<void> {
+    await this.#fileSystem.create(this.#path(epoch, `lease-${String(count)}`), new Uint8Array(0), { sync: false })
+    if (count > 1) await this.#fileSystem.remove(this.#path(epoch, `lease-${String(count - 1)}`))
+  }
+
+  async markReleased(epoch: number): Promise<void> {
+    await this.#createUnlessThere(this.#path(epoch, 'released'), {})
+    await this.#fileSystem.syncDirectory(this.#epochs)
+  }
+
+  #path(epoch: number, kind: string): string {
+    return joinPath(this.#epochs, `${String(epoch).padStart(10, '0')}.${kind}`)
+  }
+
+  async #createUnlessThere(path: string, content: unknown): Promise<void> {
+    try {
+      await this.#fileSystem.create(path, jsonBytes(content))
+    } catch (error) {
+      if (!isSluiceError(error, 'FILE_EXISTS')) throw error
+    }
+  }
+
+  async #readJson<T>(path: string): Promise<T> {
+    const text = Buffer.from(await this.#fileSystem.read(path)).toString()
+    try {
+      return JSON.parse(text) as T
+    } catch (cause) {
+      const message = `${path} is damaged; restore a copy of the checkpoint folder`
+      throw new SluiceError({ code: 'DATA_CORRUPT', component: OWNERSHIP_COMPONENT, message, cause })
+    }
+  }
+}
+
+function jsonBytes(content: unknown): Uint8Array {
+  return Buffer.from(`${JSON.stringify(content)}\n`)
+}

@@ -1,0 +1,107 @@
+/** Who a process is, and whether another one still lives: how the owner of a checkpoint folder is known to be dead (E7). */
+import { execFile } from 'node:child_process'
+import { readFile, readlink } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { promisify } from 'node:util'
+import { errnoOf } from './file-errors.js'
+
+/** Enough to recognise a process, and to tell it from a later one with the same number. */
+export interface ProcessIdentity {
+  readonly host: string
+  readonly pid: number
+  /** Another one after each boot. Empty where the system does not tell. */
+  readonly bootId: string
+  /** Process numbers mean something only within one. Empty where the system has none. */
+  readonly pidNamespace: string
+  /** When it started, in whatever form the system tells it. Empty where it does not. */
+  readonly startTime: string
+}
+
+/** The processes of this machine. */
+export interface ProcessTable {
+  /** As `process.platform`. */
+  readonly platform: string
+  self(): Promise<ProcessIdentity>
+  /** The start time of a process of this machine; `gone` where there is none, `unknown` where it cannot be told. */
+  startTimeOf(pid: number): Promise<string>
+}
+
+export const GONE = 'gone'
+export const UNKNOWN = 'unknown'
+
+/** The processes that the operating system shows: from `/proc` on Linux, by `ps` and `sysctl` on macOS. */
+export function systemProcesses(): ProcessTable {
+  const { platform } = process
+  const system = platform === 'linux' ? linux : posix
+  return {
+    platform,
+    self: async () => {
+      const [bootId, pidNamespace, startTime] = await Promise.all([
+        system.bootId(),
+        system.pidNamespace(),
+        system.startTimeOf(process.pid),
+      ])
+      return { host: hostname(), pid: process.pid, bootId, pidNamespace, startTime }
+    },
+    startTimeOf: (pid) => system.startTimeOf(pid),
+  }
+}
+
+interface System {
+  bootId(): Promise<string>
+  pidNamespace(): Promise<string>
+  startTimeOf(pid: number): Promise<string>
+}
+
+const linux: System = {
+  bootId: () => orEmpty(readFile('/proc/sys/kernel/random/boot_id', 'utf8')),
+  pidNamespace: () => orEmpty(readlink('/proc/self/ns/pid')),
+  async startTimeOf(pid) {
+    try {
+      return startTimeIn(await readFile(`/proc/${String(pid)}/stat`, 'utf8'))
+    } catch {
+      // Processes of other users may be hidden from /proc.
+      return exists(pid) ? UNKNOWN : GONE
+    }
+  },
+}
+
+const posix: System = {
+  bootId: () => orEmpty(output('sysctl', ['-n', 'kern.bootsessionuuid'])),
+  pidNamespace: () => Promise.resolve(''),
+  async startTimeOf(pid) {
+    try {
+      const [state, ...started] = (await output('ps', ['-o', 'state=,lstart=', '-p', String(pid)])).trim().split(/\s+/)
+      if (state?.startsWith('Z') === true) return GONE
+      return started.length > 0 ? started.join(' ') : UNKNOWN
+    } catch {
+      return exists(pid) ? UNKNOWN : GONE
+    }
+  },
+}
+
+/** Field 22 of `/proc/PID/stat`, in clock ticks since boot. The name before it may hold spaces and brackets. */
+function startTimeIn(stat: string): string {
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  // A process that was killed stays listed until its parent has asked for its end.
+  if (state === 'Z' || state === 'X') return GONE
+  return fields[18] ?? UNKNOWN
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH'
+  }
+}
+
+async function output(command: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(command, args, { env: { ...process.env, LC_ALL: 'C', TZ: 'UTC' } })
+  return stdout
+}
+
+async function orEmpty(text: Promise<string>): Promise<string> {
+  return (await text.catch(() => '')).trim()
+}
