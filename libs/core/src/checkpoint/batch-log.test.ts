@@ -18,7 +18,7 @@ test('E1: without a checkpoint each run is an application of its own, with nothi
   const [one, two] = [volatileLog(), volatileLog()]
   expect(one.app).not.toBe(two.app)
   expect([one.epoch, one.lastPlanned]).toEqual([0, undefined])
-  await one.plan({ time: 1, inputs: {} })
+  await one.plan({ time: 1, inputs: {}, records: {}, heads: {} }, true)
   await one.commit(1)
   await one.close()
 })

@@ -1,6 +1,7 @@
 /** The batch log as those see it who run batches: what was planned, started and committed. A batch runs only after its plan is in the log. */
 import { createHash } from 'node:crypto'
 import { jsonOf } from '../observe/format.js'
+import type { Chunks } from '../rdd/pipeline.js'
 import type { BatchTime } from '../time/duration.js'
 import { newIdentity } from '../time/random.js'
 import type { PlanEntry, PlanRecord, StartRecord } from './entries.js'
@@ -29,7 +30,7 @@ export interface BatchLog {
   /** An output has finished; for whose durability nobody waits (E13). */
   done(time: BatchTime, output: string): void
   /** Keeps one partition of a stream's RDD, for those who ask for it after a restart. Durable with {@link kept}. */
-  keep(stream: string, time: BatchTime, partition: number, chunks: AsyncIterable<readonly unknown[]>): Promise<void>
+  keep(stream: string, time: BatchTime, partition: number, chunks: Chunks): Promise<void>
   /** All partitions of the stream's RDD are kept; resolves when they are durable. */
   kept(stream: string, time: BatchTime, partitions: number): Promise<void>
   /** With the changes of all states. Resolves when it is durable and this process still owns the log (E7). */

@@ -7,7 +7,7 @@ import type { Clock } from '../time/clock.js'
 import type { BatchTime } from '../time/duration.js'
 import type { BatchLog } from './batch-log.js'
 import { sliceKey, type DataLog } from './data-log.js'
-import { encodeEntry, type BatchEntry, type PlanEntry, type StartRecord } from './entries.js'
+import { encodeEntry, type BatchEntry, type GraphRecord, type PlanEntry, type StartRecord } from './entries.js'
 import type { EntryLog } from './entry-log.js'
 import { statesOf } from './graph-check.js'
 import type { LoggedBatch, LogImage } from './log-image.js'
@@ -70,6 +70,19 @@ export class Checkpoint implements BatchLog {
 
   get image(): LogImage {
     return this.#parts.image
+  }
+
+  /**
+   * The program that goes on from here. Where its states are not those of the log, a snapshot is written first: what stands in
+   * the log before it is under other ids, or of other versions.
+   */
+  async begin(record: GraphRecord): Promise<void> {
+    const { image, clock } = this.#parts
+    const before = image.graph
+    const changed = before !== undefined && keysOf(before) !== keysOf(record)
+    image.apply({ type: 'graph', ...record })
+    if (changed) await this.#takeSnapshot(() => clock.yield())
+    await this.#append({ type: 'graph', ...record })
   }
 
   batch(time: BatchTime): LoggedBatch | undefined {
@@ -184,10 +197,7 @@ export class Checkpoint implements BatchLog {
 
   /** Writes all state down, piece by piece while batches go on, then drops the log before it. */
   async snapshot(): Promise<void> {
-    const { graph, image, log, snapshots, clock, ownership } = this.#parts
-    const sequence = this.#committedSequence + 1
-    const bytesBefore = log.statistics.bytes
-    const states = statesOf(graph).map(({ state }) => state)
+    const { clock } = this.#parts
     let worked = clock.monotonic()
     const rest = async (): Promise<void> => {
       const tookMs = clock.monotonic() - worked
@@ -196,6 +206,14 @@ export class Checkpoint implements BatchLog {
       this.#closing.signal.throwIfAborted()
       worked = clock.monotonic()
     }
+    await this.#takeSnapshot(rest)
+  }
+
+  async #takeSnapshot(rest: () => Promise<void>): Promise<void> {
+    const { graph, image, log, snapshots, ownership } = this.#parts
+    const sequence = this.#committedSequence + 1
+    const bytesBefore = log.statistics.bytes
+    const states = statesOf(graph).map(({ state }) => state)
     const base = await writeSnapshot(snapshots, sequence, states, () => image.toData(), rest)
     this.#snapshotAt = bytesBefore
     this.#snapshotBytes = base.bytes
@@ -216,4 +234,9 @@ export class Checkpoint implements BatchLog {
       await ownership.release()
     }
   }
+}
+
+/** Ids and versions of all states. */
+function keysOf({ states }: GraphRecord): string {
+  return JSON.stringify(states.map(({ id, version }) => [id, version]).sort())
 }

@@ -2,7 +2,7 @@
 import type { StreamGraph } from '../dstream/graph.js'
 import type { StreamAtTimes } from '../dstream/output.js'
 import { SluiceError } from '../errors.js'
-import type { InputStream } from '../input/input-stream.js'
+import type { InputStream, LoggedPlan } from '../input/input-stream.js'
 import type { Logger } from '../observe/logger.js'
 import { SourceNode } from '../rdd/lineage.js'
 import type { Source } from '../rdd/pipeline.js'
@@ -14,11 +14,11 @@ import type { Clock } from '../time/clock.js'
 import type { BatchTime } from '../time/duration.js'
 import { Checkpoint } from './checkpoint.js'
 import { DataLog, DataLogReader, sliceKey, type LoggedSlice } from './data-log.js'
-import { decodeEntry, encodeEntry, type BatchEntry, type GraphRecord } from './entries.js'
+import { decodeEntry, type BatchEntry, type GraphRecord } from './entries.js'
 import type { EntryLog, LogEntry } from './entry-log.js'
 import { checkGraph, graphRecordOf, heirOf, statesOf, type Concessions, type Program } from './graph-check.js'
 import { LogImage, type LoggedBatch } from './log-image.js'
-import { openEntryLog } from './open-log.js'
+import { openSegmentLog as openEntryLog } from './segment-log.js'
 import { takeOwnership, type Ownership } from './ownership.js'
 import { readSnapshotBase, readSnapshotParts, removeOtherSnapshots, type SnapshotPlace } from './snapshots.js'
 
@@ -43,6 +43,8 @@ export interface Resumed {
   readonly batches: readonly LoggedBatch[]
   /** Keys in all states. */
   readonly keys: number
+  /** What nobody can give again of the batches that run again (E15). */
+  readonly lost: readonly { readonly input: InputStream; readonly records: number }[]
 }
 
 export interface OpenedCheckpoint {
@@ -50,8 +52,9 @@ export interface OpenedCheckpoint {
   /** Undefined for a new one. */
   readonly resumed: Resumed | undefined
   readonly data: DataLog
-  /** What inputs stored that no batch has planned, and how far they were read. */
+  /** What inputs stored, and how far they were read. */
   readonly received: DataLogReader
+  readonly zeroTime: BatchTime
 }
 
 export async function openCheckpoint(options: OpenCheckpointOptions): Promise<OpenedCheckpoint> {
@@ -87,25 +90,28 @@ class Opener {
     const location = (name: string): { fileSystem: FileSystem; folder: string; epoch: number; logger: Logger } => {
       return { fileSystem, folder: joinPath(folder, name), epoch, logger }
     }
-    this.#log = await openEntryLog(location('batches'), (entry) => reader.add(entry))
+    const log = await openEntryLog(location('batches'), (entry) => {
+      reader.add(entry)
+    })
+    this.#log = log
     const image = reader.end()
     await removeOtherSnapshots(snapshots, reader.snapshotSequence)
     const record = this.#checked(image)
-    const resumed = image.graph === undefined ? undefined : this.#resume(image, record.zeroTime)
+    const isNew = image.graph === undefined
     const received = new DataLogReader()
     const isNeeded = neededBlocks(image)
-    this.#dataLog = await openEntryLog(location('records'), (entry) => {
+    const dataLog = await openEntryLog(location('records'), (entry) => {
       received.add(entry, isNeeded)
     })
-    const data = new DataLog(this.#dataLog, received.first)
-    const { type, payload } = encodeEntry({ type: 'graph', ...record })
-    await this.#log.append(type, payload)
-    image.apply({ type: 'graph', ...record })
+    this.#dataLog = dataLog
+    const data = new DataLog(dataLog, received.first)
     const { snapshotBytes, loggedBytes } = reader
-    const parts = { graph, image, log: this.#log, data, ownership: this.#ownership, snapshots, clock, logger }
+    const parts = { graph, image, log, data, ownership: this.#ownership, snapshots, clock, logger }
     const checkpoint = new Checkpoint({ ...parts, snapshotBytes, loggedBytes })
-    await this.#restore(checkpoint, image, received)
-    return { checkpoint, resumed, data, received }
+    const resumed = isNew ? undefined : await this.#resume(image, record.zeroTime, received)
+    if (!isNew) await this.#restore(checkpoint, image, received)
+    await checkpoint.begin(record)
+    return { checkpoint, resumed, data, received, zeroTime: record.zeroTime }
   }
 
   async abandon(): Promise<void> {
@@ -129,18 +135,25 @@ class Opener {
     return graphRecordOf(this.#options, zeroTime)
   }
 
-  #resume(image: LogImage, zeroTime: BatchTime): Resumed {
-    const { graph, inputs } = this.#options
+  async #resume(image: LogImage, zeroTime: BatchTime, received: DataLogReader): Promise<Resumed> {
+    const { graph, inputs, blocks } = this.#options
+    for (const { id, records } of received.blocks()) await blocks.put(id, records, 'memory-and-disk')
     const committed = image.committed.map(({ plan }) => plan.time)
     graph.resume(zeroTime, committed)
     if (image.lastCommitted !== undefined) {
       const known = committed.length > 0 ? committed : [image.lastCommitted]
       for (const stream of graph.states) stream.resume(known)
     }
-    for (const input of inputs) input.resumePlans(plansOf(image, input))
+    const lost: { input: InputStream; records: number }[] = []
+    for (const input of inputs) {
+      // Of those that cannot be read again the slices are kept that somebody may ask for.
+      if (input.isReplayable) input.resumePlans(plansOf(image.committed, input))
+      const records = input.resumePlans(plansOf(image.uncommitted, input))
+      if (records > 0) lost.push({ input, records })
+    }
     const keys = statesOf(graph).reduce((sum, { state }) => sum + state.size, 0)
     const { lastPlanned, lastCommitted, uncommitted: batches } = image
-    return { zeroTime, lastPlanned, lastCommitted, batches, keys }
+    return { zeroTime, lastPlanned, lastCommitted, batches, keys, lost }
   }
 
   /** Puts slices back into their streams, and forgets those that nobody can ask for. */
@@ -151,7 +164,8 @@ class Opener {
       const stream = streams.get(slice.stream)
       const batch = image.batch(slice.time)
       // What a batch kept that was not committed it keeps again; but for records that were made durable for just that.
-      const isUseful = batch !== undefined && (batch.isCommitted || stream?.isCheckpointed === true)
+      const isOwn = stream?.isCheckpointed === true && graph.states.every(({ id }) => id !== stream.id)
+      const isUseful = batch !== undefined && (batch.isCommitted || isOwn)
       if (isUseful && stream !== undefined) await this.#restoreSlice(stream, slice)
       if (isUseful) checkpoint.holdSlice(slice.stream, slice.time)
     }
@@ -169,12 +183,10 @@ class Opener {
   }
 }
 
-function plansOf(image: LogImage, input: InputStream): (readonly [BatchTime, unknown])[] {
-  const plans: (readonly [BatchTime, unknown])[] = []
-  for (const { plan } of [...image.committed, ...image.uncommitted]) {
-    if (input.id in plan.inputs) plans.push([plan.time, plan.inputs[input.id]])
-  }
-  return plans
+function plansOf(batches: readonly LoggedBatch[], { id }: InputStream): LoggedPlan[] {
+  return batches
+    .filter(({ plan }) => id in plan.inputs)
+    .map(({ plan, records }) => ({ time: plan.time, data: plan.inputs[id], records: records[id] }))
 }
 
 /** Blocks that a batch has planned which may still be asked for, and those that none has planned. */
@@ -255,12 +267,8 @@ class BatchLogReader {
     }
   }
 
-  /** A program that does not have an operator any more has given its state up. */
   #learn(graph: GraphRecord | undefined): void {
-    if (graph === undefined) return
-    const before = this.#versions
-    this.#versions = new Map(graph.states.map(({ id, version }) => [id, version]))
-    for (const id of before.keys()) if (!this.#versions.has(id)) this.#find(id)?.clear()
+    this.#versions = new Map(graph?.states.map(({ id, version }) => [id, version]))
   }
 
   #find(id: string): StateOperator | undefined {

@@ -32,6 +32,14 @@ export interface EngineOptions {
   readonly localDirectory: string | undefined
 }
 
+/** For whom a sink is opened. */
+interface SinkJob extends Pick<JobContext, 'app' | 'signal' | 'epoch'> {
+  readonly batchTime?: number | undefined
+  /** Last batch in the log; by default the one that runs. */
+  readonly lastPlanned?: number | undefined
+}
+
+
 interface OpenSink {
   readonly sink: Sink<unknown>
   readonly opened: Promise<void>
@@ -194,17 +202,18 @@ export class Engine implements ScopeHost {
   }
 
   #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    const id = { app: job.app, output, batchTime: job.batchTime ?? this.clock.now(), planDigest: '', epoch: 0 }
+    const { app, batchTime = this.clock.now(), planDigest = '', epoch = 0 } = job
+    const id = { app, output, batchTime, planDigest, epoch }
     return new OutputWriter(sink, undefined, this.runner, this.clock).write(node, { id, offsets: {}, job })
   }
 
   /** Opens a sink for an output, once. */
-  openSink(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
+  openSink(sink: Sink<unknown>, output: string, job: SinkJob): Promise<void> {
     return this.#sinkOf(sink, output, job).opened
   }
 
   // A program may make a new sink in every batch: then the one before is closed.
-  #sinkOf(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): OpenSink {
+  #sinkOf(sink: Sink<unknown>, output: string, job: SinkJob): OpenSink {
     const before = this.#sinks.get(output)
     if (before?.sink === sink) return before
     const opened = this.#open(sink, output, job).catch((error: unknown) => {
@@ -220,7 +229,7 @@ export class Engine implements ScopeHost {
     return entry
   }
 
-  async #open(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
+  async #open(sink: Sink<unknown>, output: string, job: SinkJob): Promise<void> {
     await sink.open?.(this.#sinkContext(job, output))
     if (this.#closed) {
       await sink.close?.()
@@ -240,14 +249,14 @@ export class Engine implements ScopeHost {
   }
 
   #sinkContext(
-    job: Pick<JobContext, 'app' | 'signal'>,
+    job: SinkJob,
     output: string,
   ): Parameters<NonNullable<Sink<unknown>['open']>>[0] {
     return {
       app: job.app,
       output,
-      epoch: 0,
-      lastPlanned: undefined,
+      epoch: job.epoch ?? 0,
+      lastPlanned: job.lastPlanned ?? job.batchTime,
       logger: this.logger,
       clock: this.clock,
       signal: job.signal ?? new AbortController().signal,

@@ -1,5 +1,5 @@
 /** The entry to streams: declares the graph, starts it, stops it. */
-import { volatileLog } from '../checkpoint/batch-log.js'
+import type { BatchLog } from '../checkpoint/batch-log.js'
 import { StreamGraph } from '../dstream/graph.js'
 import { messageOf, requireArgument, SluiceError, toError } from '../errors.js'
 import { ListenerBus, type StreamingListener } from '../observe/listener.js'
@@ -9,18 +9,18 @@ import { retryPolicy } from '../scheduler/retry.js'
 import type { RetryOptions } from '../sink/sink.js'
 import { rateController, type BackpressureOptions } from '../scheduler/rate-controller.js'
 import { Scheduler } from '../scheduler/scheduler.js'
+import { Ticker } from '../scheduler/ticker.js'
 import { formatDuration, milliseconds, type Duration } from '../time/duration.js'
 import { parkedInWorker } from '../rdd/worker-mode.js'
 import { describeGuarantees } from './guarantees.js'
+import { openLog, type ApplicationLog, type CheckpointOptions } from './open-log.js'
 import { SluiceContext, type SluiceContextOptions } from './sluice-context.js'
 import { StreamInputs } from './stream-inputs.js'
 import { installSignals } from './signals.js'
 
-export interface StreamingContextOptions extends SluiceContextOptions {
+export interface StreamingContextOptions extends SluiceContextOptions, CheckpointOptions {
   /** How often a batch is planned; at least 10 ms. */
   readonly batchInterval: Duration
-  /** Folder or URL of the batch log. Not available yet: giving it is an error. */
-  readonly checkpoint?: string | undefined
   /** Batches that may wait while one runs; further ticks wait for room. Default: 10. */
   readonly maxPendingBatches?: number | undefined
   /**
@@ -67,6 +67,7 @@ export class StreamingContext extends StreamInputs {
   readonly #outputPolicy: Pick<BatchRunnerParts, 'concurrentJobs' | 'outputRetry'>
   #state: StreamingState = 'initialized'
   #scheduler: Scheduler | undefined
+  #log: BatchLog | undefined
   #starting = false
   #stopping: Promise<void> | undefined
   #finished: Promise<void> | undefined
@@ -78,7 +79,6 @@ export class StreamingContext extends StreamInputs {
 
   constructor(options: StreamingContextOptions) {
     requireInterval(options.batchInterval)
-    requireNoCheckpoint(options.checkpoint)
     const { maxPendingBatches = DEFAULT_MAX_PENDING } = options
     requireArgument(
       maxPendingBatches >= 1,
@@ -135,22 +135,25 @@ export class StreamingContext extends StreamInputs {
     this.#requireState('initialized')
     this.#graph.validate()
     this.#state = 'active'
-    const log = volatileLog()
     const { clock, logger } = this.#engine
-    const parts = { graph: this.#graph, inputs: this.inputs, log, clock, bus: this.#bus, logger }
-    const release = this.#engine.release.bind(this.#engine)
-    const batches = new BatchRunner({ ...parts, ...this.#outputPolicy, host: this.#engine, release })
-    const scheduler = new Scheduler(
-      { ...parts, runner: batches, fail: (error) => void this.#fail(error) },
-      { maxPendingBatches: this.#maxPendingBatches },
-    )
-    this.#scheduler = scheduler
-    this.#graph.start(scheduler.zeroTime)
     this.#starting = true
     try {
+      const { zeroTime } = new Ticker(clock, this.batchInterval)
+      this.#graph.start(zeroTime)
+      const opened = await openLog(
+        { context: this.sluiceContext, graph: this.#graph, inputs: this.inputs, zeroTime },
+        this.#options,
+      )
+      if (this.state !== 'active') {
+        await opened.log.close()
+        throw stoppedError()
+      }
+      this.#log = opened.log
+      const scheduler = this.#makeScheduler(opened)
+      this.#scheduler = scheduler
       await this.#engine.start()
-      await this.#openSinks(log.app, scheduler.signal)
-      this.#announce()
+      await this.#openSinks(opened.log, scheduler.signal)
+      this.#announce(opened)
       this.#controlRates()
       await scheduler.start()
     } catch (error) {
@@ -166,9 +169,21 @@ export class StreamingContext extends StreamInputs {
     this.#bus.post('onStreamingStarted', { timeMs: clock.now() })
   }
 
-  async #openSinks(app: string, signal: AbortSignal): Promise<void> {
+  #makeScheduler({ log, ticks, batches: resumed, inputStart }: ApplicationLog): Scheduler {
+    const { clock, logger } = this.#engine
+    const parts = { graph: this.#graph, inputs: this.inputs, log, clock, bus: this.#bus, logger }
+    const release = this.#engine.release.bind(this.#engine)
+    const runner = new BatchRunner({ ...parts, ...this.#outputPolicy, host: this.#engine, release })
+    return new Scheduler(
+      { ...parts, runner, ticks, resumed, inputStart, fail: (error) => void this.#fail(error) },
+      { maxPendingBatches: this.#maxPendingBatches },
+    )
+  }
+
+  async #openSinks({ app, epoch, lastPlanned }: BatchLog, signal: AbortSignal): Promise<void> {
     for (const { id, sink } of this.#graph.outputs) {
-      if (sink !== undefined) await untilAborted(this.#engine.openSink(sink, id, { app, signal }), signal)
+      if (sink === undefined) continue
+      await untilAborted(this.#engine.openSink(sink, id, { app, epoch, lastPlanned, signal }), signal)
     }
   }
 
@@ -180,12 +195,23 @@ export class StreamingContext extends StreamInputs {
     if (options.initialRate !== undefined) for (const input of this.inputs) input.setRate(options.initialRate)
   }
 
-  #announce(): void {
+  #announce({ log, resumed }: ApplicationLog): void {
     const { logger } = this.#engine
     const { appName } = this.sluiceContext
     logger.info(`${appName}: batches every ${formatDuration(this.batchInterval)}`)
-    for (const line of describeGuarantees(this.#graph.outputs)) logger.info(line)
-    if (this.#graph.states.length > 0) logger.info('state lives in memory only and ends with this process')
+    for (const line of describeGuarantees(this.#graph, this.inputs, log.isDurable)) logger.info(line)
+    if (this.#graph.states.length > 0 && !log.isDurable) {
+      logger.info('state lives in memory only and ends with this process')
+    }
+    if (resumed === undefined) return
+    const { lastCommitted, batches, keys, lost } = resumed
+    const after = lastCommitted === undefined ? 'before the first batch' : `after batch ${String(lastCommitted)}`
+    logger.info(`resumed ${after}: ${String(keys)} keys of state, ${String(batches.length)} batches to run again`)
+    this.#bus.post('onStreamingResumed', { lastCommitted, batches: batches.length, keys })
+    for (const { input, records } of lost) {
+      logger.warn(`[${input.name}] ${String(records)} records are lost: it cannot give again what batches had planned`)
+      this.#bus.post('onInputLost', { streamId: input.streamId, name: input.name, records })
+    }
   }
 
   /** Resolves when the context has stopped; rejects with the error that ended the application. With `timeout`: false when it still runs. */
@@ -281,11 +307,13 @@ export class StreamingContext extends StreamInputs {
 
   async #close(): Promise<void> {
     this.#graph.stop()
-    try {
-      await this.#closeContext()
-    } catch (error) {
-      this.#engine.logger.error(`the context could not be closed: ${messageOf(error)}`)
-      this.#failure ??= toError(error)
+    for (const close of [() => this.#closeContext(), () => this.#log?.close()]) {
+      try {
+        await close()
+      } catch (error) {
+        this.#engine.logger.error(`the context could not be closed: ${messageOf(error)}`)
+        this.#failure ??= toError(error)
+      }
     }
     this.#removeSignals()
     this.#state = 'stopped'
@@ -326,16 +354,6 @@ function requireInterval(interval: Duration): void {
     `batchInterval must be at least ${String(LEAST_INTERVAL_MS)} ms, not ${String(interval)}; use milliseconds() or seconds()`,
   )
   milliseconds(interval)
-}
-
-function requireNoCheckpoint(checkpoint: string | undefined): void {
-  if (checkpoint === undefined) return
-  throw new SluiceError({
-    code: 'CHECKPOINT_UNAVAILABLE',
-    component: 'context',
-    message:
-      'this version has no batch log yet; leave checkpoint out, and state and received records end with the process',
-  })
 }
 
 /** `work`, or the signal's reason as soon as it is aborted: what does not heed the signal is left behind. */

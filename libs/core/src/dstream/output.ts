@@ -22,6 +22,7 @@ export interface StreamAtTimes {
   /** Whether a window reads older RDDs of this stream. */
   readonly isSliced: boolean
   readonly isCheckpointed: boolean
+  readonly isNondeterministic: boolean
   /** Whether an older RDD can be made again from what its inputs planned, the same as before (E4). */
   readonly isRecomputable: boolean
   readonly rememberMs: number

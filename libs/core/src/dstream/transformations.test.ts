@@ -401,9 +401,10 @@ describe('transform', () => {
   test('E10: side data of a batch that runs again are those that were recorded', async () => {
     const host = {} as ScopeHost
     const { signal } = new AbortController()
-    const first = new BatchFunctions(host, 'app', 1_000, signal)
+    const job = { app: 'app', batchTime: 1_000, signal }
+    const first = new BatchFunctions(host, job)
     expect(await first.sideData('transform-0', () => ['a'])).toEqual(['a'])
-    const again = new BatchFunctions(host, 'app', 1_000, signal, first.sideDataRead)
+    const again = new BatchFunctions(host, job, first.sideDataRead)
     expect(await again.sideData('transform-0', () => ['newer'])).toEqual(['a'])
     expect(again.sideDataRead).toEqual(first.sideDataRead)
   })

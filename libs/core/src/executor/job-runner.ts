@@ -18,6 +18,9 @@ export interface JobContext {
   readonly output: string
   readonly batchTime: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Of a batch: what its sinks are told (E1). */
+  readonly planDigest?: string | undefined
+  readonly epoch?: number | undefined
   /** Tries of each task. Default: as the runner's options say. */
   readonly maxFailures?: number | undefined
 }

@@ -2,6 +2,8 @@
 import type { BlockStore } from '../storage/block-store.js'
 import { estimateBytes } from '../storage/size-estimate.js'
 import type { StorageLevel } from '../storage/storage-level.js'
+import type { ReceivedWriter } from './received-writer.js'
+import type { SourcePosition } from './receiver.js'
 import type { Room } from './room.js'
 
 /** A block that waits for its batch. */
@@ -9,6 +11,18 @@ export interface ReceivedBlock {
   readonly id: string
   readonly records: number
   readonly bytes: number
+  /** Of its last entry in the write-ahead log. */
+  readonly sequence?: number | undefined
+}
+
+export interface BlockBufferOptions {
+  /** What ids of blocks begin with; no other buffer, of this run or an earlier one, may have the same. */
+  readonly prefix: string
+  readonly blocks: BlockStore
+  readonly room: Room
+  readonly level: StorageLevel
+  /** The write-ahead log; undefined: what is stored ends with the process. */
+  readonly writer: ReceivedWriter | undefined
 }
 
 /** Single records of a block whose size is looked at; those after them count as their average. */
@@ -21,6 +35,7 @@ export class BlockBuffer {
   readonly #blocks: BlockStore
   readonly #room: Room
   readonly #level: StorageLevel
+  readonly #writer: ReceivedWriter | undefined
   #records: unknown[] = []
   /** Whether `#records` is the receiver's own array. */
   #adopted = false
@@ -31,7 +46,8 @@ export class BlockBuffer {
   #cut: ReceivedBlock[] = []
   #writing: Promise<void>[] = []
 
-  constructor(prefix: string, blocks: BlockStore, room: Room, level: StorageLevel) {
+  constructor({ prefix, blocks, room, level, writer }: BlockBufferOptions) {
+    this.#writer = writer
     this.#prefix = prefix
     this.#blocks = blocks
     this.#room = room
@@ -48,7 +64,19 @@ export class BlockBuffer {
     const bytes = Math.ceil(this.#measuredBytes / this.#measured)
     this.#own().push(record)
     this.#bytes += bytes
-    return this.#room.take(bytes)
+    return this.#safe(bytes, this.#writer?.store(this.#id(), record))
+  }
+
+  /** Resolves when there is room and, with a write-ahead log, when the records are in it. */
+  #safe(bytes: number, durable: Promise<void> | undefined): Promise<void> | undefined {
+    const full = this.#room.take(bytes)
+    if (durable === undefined || full === undefined) return durable ?? full
+    return Promise.all([durable, full]).then(() => undefined)
+  }
+
+  /** Of the block under construction. */
+  #id(): string {
+    return `${this.#prefix}/${String(this.#next)}`
   }
 
   #measure(record: unknown): void {
@@ -63,7 +91,7 @@ export class BlockBuffer {
     return this.#records
   }
 
-  addAll(records: readonly unknown[]): Promise<void> | undefined {
+  addAll(records: readonly unknown[], position?: SourcePosition): Promise<void> | undefined {
     if (records.length === 0) return undefined
     const bytes = estimateBytes(records)
     // The receiver's array becomes the block's where it is the first, and often the only one.
@@ -75,14 +103,20 @@ export class BlockBuffer {
       for (const record of records) own.push(record)
     }
     this.#bytes += bytes
-    return this.#room.take(bytes)
+    return this.#safe(bytes, this.#writer?.storeAll(this.#id(), records, position))
+  }
+
+  /** Resolves when all that was stored is in the write-ahead log. */
+  flushed(): Promise<void> {
+    return this.#writer?.flushed() ?? Promise.resolve()
   }
 
   /** Ends the block under construction. */
   cut(): void {
     if (this.isEmpty) return
     const records = this.#records
-    const block = { id: `${this.#prefix}/${String(this.#next++)}`, records: records.length, bytes: this.#bytes }
+    const block = { id: this.#id(), records: records.length, bytes: this.#bytes }
+    this.#next++
     this.#records = []
     this.#adopted = false
     this.#bytes = 0
@@ -100,10 +134,15 @@ export class BlockBuffer {
   async take(): Promise<readonly ReceivedBlock[]> {
     this.cut()
     const writing = this.#writing
-    this.#writing = []
-    await Promise.all(writing)
     const blocks = this.#cut
+    this.#writing = []
     this.#cut = []
-    return blocks
+    const writer = this.#writer
+    if (writer === undefined) {
+      await Promise.all(writing)
+      return blocks
+    }
+    await Promise.all([...writing, writer.flushed()])
+    return blocks.map((block) => ({ ...block, sequence: writer.takeSequence(block.id) }))
   }
 }

@@ -4,7 +4,31 @@ import type { Source } from '../rdd/pipeline.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import type { StreamGraph } from '../dstream/graph.js'
 import { StreamNode } from '../dstream/stream-node.js'
-import type { InputContext, InputPlan, InputSource } from './input.js'
+import type { InputContext, InputPlan, InputSource, ResumedInput } from './input.js'
+import type { ReceivedJournal } from './journal.js'
+
+/** A plan of an earlier run. */
+export interface LoggedPlan {
+  readonly time: BatchTime
+  readonly data: unknown
+  /** How many records it covers, where that is known. */
+  readonly records: number | undefined
+}
+
+/** What the log knows of what an input has stored. */
+export interface ReceivedBefore {
+  readonly blocks: readonly { readonly id: string; readonly records: readonly unknown[]; readonly sequence: number }[]
+  /** Of the last durable records, by partition of the source. */
+  readonly positions: ReadonlyMap<string, bigint>
+}
+
+export interface StreamStart extends InputContext {
+  readonly resumed: ResumedInput | undefined
+  readonly epoch: number
+  /** The write-ahead log; undefined without a checkpoint. */
+  readonly journal: ReceivedJournal | undefined
+  readonly received: ReceivedBefore | undefined
+}
 
 /** An input inside the engine: plans at ticks, gives the RDD of what was planned. */
 export abstract class InputStream extends StreamNode {
@@ -29,12 +53,36 @@ export abstract class InputStream extends StreamNode {
     return this.isReplayable
   }
 
-  /** Takes over what earlier runs planned. Their batches are asked for again, or are slices of windows. */
-  resumePlans(plans: Iterable<readonly [BatchTime, unknown]>): void {
-    for (const [time, data] of plans) this.#plans.set(time, { data })
+  /**
+   * Takes over what earlier runs planned: their batches are asked for again, or are slices of windows. Of what it cannot give
+   * again it gives how many records that is, as far as it is known (E15).
+   */
+  resumePlans(plans: readonly LoggedPlan[]): number {
+    let lost = 0
+    for (const plan of plans) {
+      const { data, lost: missing } = this.available(plan)
+      this.#plans.set(plan.time, { data })
+      lost += missing
+    }
+    return lost
   }
 
-  abstract start(context: InputContext): Promise<void>
+  /** What of a plan is there still. */
+  protected available({ data }: LoggedPlan): { readonly data: unknown; readonly lost: number } {
+    return { data, lost: 0 }
+  }
+
+  /** Whether what it takes in is safe before it says so. */
+  get isReliable(): boolean {
+    return this.isReplayable
+  }
+
+  /** Whether it can do what it was asked for only with a log. */
+  get needsCheckpoint(): boolean {
+    return false
+  }
+
+  abstract start(context: StreamStart): Promise<void>
   /** Records per second that may come in from now on. */
   abstract setRate(recordsPerSecond: number): void
   /** Ends receiving; what was received before can still be planned. */
@@ -92,9 +140,9 @@ export class SourceInputStream extends InputStream {
     return this.#source.replayable
   }
 
-  async start(context: InputContext): Promise<void> {
-    this.#signal = context.signal
-    await this.#source.start?.(context)
+  async start({ streamId, clock, logger, signal, resumed }: StreamStart): Promise<void> {
+    this.#signal = signal
+    await this.#source.start?.({ streamId, clock, logger, signal, resumed })
     this.#isStarted = true
     if (this.#initialRate !== undefined) this.#source.setRate?.(this.#initialRate)
   }
@@ -112,7 +160,14 @@ export class SourceInputStream extends InputStream {
     return this.#source.plan(time)
   }
 
+  // A source that cannot give the same again has lost what it had planned.
+  protected override available(plan: LoggedPlan): { readonly data: unknown; readonly lost: number } {
+    if (this.isReplayable) return super.available(plan)
+    return { data: new Lost(this.#source.partitions(plan.data).length), lost: plan.records ?? 0 }
+  }
+
   protected sources(data: unknown): readonly Source[] {
+    if (data instanceof Lost) return data.sources()
     return this.#source.partitions(data).map((partition) => ({
       kind: 'driver',
       open: () => this.#source.read(partition as never, this.#signal),
@@ -120,10 +175,23 @@ export class SourceInputStream extends InputStream {
   }
 
   protected async committed(data: unknown, time: BatchTime): Promise<void> {
-    await this.#source.commit?.(data, time)
+    if (!(data instanceof Lost)) await this.#source.commit?.(data, time)
   }
 
   protected forget(): void {
     // What a direct source covers stays with the source.
+  }
+}
+
+/** Stands for what a plan covered and nobody can give again: as many partitions, without records. */
+class Lost {
+  readonly #partitions: number
+
+  constructor(partitions: number) {
+    this.#partitions = partitions
+  }
+
+  sources(): Source[] {
+    return Array.from({ length: this.#partitions }, () => ({ kind: 'records', records: [] }))
   }
 }

@@ -13,6 +13,19 @@ export interface InputPlan<P> {
   readonly records?: number | undefined
   /** For people: what it covers. */
   readonly description?: string | undefined
+  /** What the input must know, besides its plans, to go on after this one in another process; plain data. See `InputContext.resumed`. */
+  readonly head?: unknown
+}
+
+/** What earlier runs of the application have planned, where it has a checkpoint. */
+export interface ResumedInput {
+  /** `head` of the last plan. */
+  readonly head: unknown
+  /** Plans of batches that are run again, or that windows may ask for, in order. */
+  readonly plans: readonly { readonly time: BatchTime; readonly data: unknown }[]
+  readonly lastPlanned: BatchTime | undefined
+  /** One interval before the first batch of all. */
+  readonly zeroTime: BatchTime
 }
 
 export interface InputContext {
@@ -21,6 +34,8 @@ export interface InputContext {
   readonly logger: Logger
   /** Aborted when the application stops at once. */
   readonly signal: AbortSignal
+  /** Undefined at the first start, and without a checkpoint. */
+  readonly resumed?: ResumedInput | undefined
 }
 
 /**
@@ -36,7 +51,7 @@ export interface InputSource<T, P = unknown> {
   /** Whether `read` gives the same records for the same plan, also after a restart. */
   readonly replayable: boolean
   start?(context: InputContext): Promise<void>
-  /** What the batch covers; undefined when the input has no RDD at all for it. */
+  /** What the batch covers, from where the last plan ended, also that of an earlier run (`InputContext.resumed`); undefined when the input has no RDD at all for it. */
   plan(time: BatchTime): InputPlan<P> | undefined | Promise<InputPlan<P> | undefined>
   /** Splits a plan into what is read together: one RDD partition each. */
   partitions(data: P): readonly unknown[]

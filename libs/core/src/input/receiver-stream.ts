@@ -4,13 +4,16 @@ import type { StreamGraph } from '../dstream/graph.js'
 import type { ListenerBus } from '../observe/listener.js'
 import type { Source } from '../rdd/pipeline.js'
 import type { BlockStore } from '../storage/block-store.js'
+import { estimateBytes } from '../storage/size-estimate.js'
 import type { StorageLevel } from '../storage/storage-level.js'
 import type { Duration } from '../time/duration.js'
 import { Backoff, requireDelays, type RestartDelays } from './backoff.js'
 import { BlockBuffer, type ReceivedBlock } from './block-buffer.js'
-import { InputStream } from './input-stream.js'
-import type { InputContext, InputPlan } from './input.js'
-import type { Receiver } from './receiver.js'
+import { InputStream, type LoggedPlan, type StreamStart } from './input-stream.js'
+import type { InputPlan } from './input.js'
+import type { ReceivedJournal } from './journal.js'
+import { ReceivedWriter } from './received-writer.js'
+import type { Receiver, SourcePosition } from './receiver.js'
 import { RateLimiter } from './rate-limiter.js'
 import { Room } from './room.js'
 import { ReceiverSupervisor } from './supervisor.js'
@@ -19,6 +22,11 @@ export interface ReceiverStreamOptions {
   readonly name?: string | undefined
   /** Where blocks wait for their batch. Default: `memory-and-disk`. */
   readonly storageLevel?: StorageLevel | undefined
+  /**
+   * Whether `store` resolves only when the record is in the write-ahead log, so that it survives a crash; with positions, records
+   * that come again are cut (E14). Needs a checkpoint. Default: false.
+   */
+  readonly reliable?: boolean | undefined
   /** How often a block is cut; one task each. Default: 200 ms. */
   readonly blockInterval?: Duration | undefined
   /** Estimated bytes of records that are not yet committed, beyond which `store` waits. Default: 128 MiB. */
@@ -44,6 +52,13 @@ interface ReceiverPlan {
   readonly blocks: readonly ReceivedBlock[]
 }
 
+/** What a restart must know. */
+interface ReceiverHead {
+  /** Entries of the write-ahead log up to here are planned, or of no use. */
+  readonly through: number
+  readonly positions: SourcePosition
+}
+
 export class ReceiverStream extends InputStream {
   readonly name: string
   readonly #receivers: readonly Receiver<unknown>[]
@@ -53,6 +68,12 @@ export class ReceiverStream extends InputStream {
   readonly #room: Room
   readonly #buffers: BlockBuffer[] = []
   readonly #supervisors: ReceiverSupervisor[] = []
+  /** Blocks of earlier runs that no batch has planned. */
+  #left: ReceivedBlock[] = []
+  /** Blocks that ended with the process that had received them: they count as empty (E15). */
+  readonly #lost = new Set<string>()
+  #journal: ReceivedJournal | undefined
+  #through = -1
   readonly #positions = new Map<string, bigint>()
   #limiter: RateLimiter | undefined
   #initialRate = Infinity
@@ -84,22 +105,55 @@ export class ReceiverStream extends InputStream {
     else this.#limiter.setRate(recordsPerSecond)
   }
 
-  async start(context: InputContext): Promise<void> {
+  get isReplayable(): boolean {
+    return this.isReliable
+  }
+
+  override get isReliable(): boolean {
+    return this.#options.reliable ?? false
+  }
+
+  override get needsCheckpoint(): boolean {
+    return this.isReliable
+  }
+
+  async start(context: StreamStart): Promise<void> {
+    this.#resume(context)
     this.#limiter = new RateLimiter(context.clock, this.#initialRate, this.#options.maxRate)
     const limiter = this.#limiter
     for (const [index, receiver] of this.#receivers.entries()) this.#startReceiver(receiver, index, limiter, context)
     await Promise.resolve()
   }
 
+  /** Goes on from what is in the write-ahead log. */
+  #resume({ resumed, received, journal }: StreamStart): void {
+    const { through = -1, positions = {} } = (resumed?.head ?? {}) as Partial<ReceiverHead>
+    this.#through = through
+    this.#journal = this.isReliable ? journal : undefined
+    for (const [partition, last] of Object.entries(positions)) this.#positions.set(partition, last)
+    for (const [partition, last] of received?.positions ?? []) {
+      if (last > (this.#positions.get(partition) ?? -Infinity)) this.#positions.set(partition, last)
+    }
+    for (const { id, records, sequence } of received?.blocks ?? []) {
+      if (sequence <= through) continue
+      const block = { id, records: records.length, bytes: estimateBytes(records), sequence }
+      void this.#room.take(block.bytes)
+      this.#left.push(block)
+    }
+  }
+
   #startReceiver(
     receiver: Receiver<unknown>,
     index: number,
     limiter: RateLimiter,
-    { clock, logger }: InputContext,
+    { clock, logger, epoch }: StreamStart,
   ): void {
     const { blocks, bus, stopTimeoutMs } = this.#environment
     const level = this.#options.storageLevel ?? 'memory-and-disk'
-    const buffer = new BlockBuffer(`input-${String(this.streamId)}-${String(index)}`, blocks, this.#room, level)
+    const journal = this.#journal
+    const writer = journal === undefined ? undefined : new ReceivedWriter(this.id, journal)
+    const prefix = `${this.id}/${String(index)}/${String(epoch)}`
+    const buffer = new BlockBuffer({ prefix, blocks, room: this.#room, level, writer })
     const supervisor = new ReceiverSupervisor(receiver, buffer, {
       streamId: this.streamId,
       name: receiver.name ?? this.name,
@@ -110,6 +164,7 @@ export class ReceiverStream extends InputStream {
       backoff: new Backoff(this.#delays),
       stopTimeoutMs,
       positions: this.#positions,
+      isReliable: this.isReliable,
       limiter,
       post: (event, info) => {
         bus.post(event, info)
@@ -127,13 +182,32 @@ export class ReceiverStream extends InputStream {
   }
 
   protected async planNext(): Promise<InputPlan<ReceiverPlan>> {
-    const blocks: ReceivedBlock[] = []
+    // What is stored from here on is not durable when the plan is.
+    const positions = Object.fromEntries(this.#positions)
+    const blocks = this.#left
+    this.#left = []
     for (const buffer of this.#buffers) blocks.push(...(await buffer.take()))
-    return { data: { blocks }, records: blocks.reduce((sum, block) => sum + block.records, 0) }
+    this.#through = blocks.reduce((through, { sequence = -1 }) => Math.max(through, sequence), this.#through)
+    const head: ReceiverHead | undefined = this.isReliable ? { through: this.#through, positions } : undefined
+    return { data: { blocks }, records: blocks.reduce((sum, block) => sum + block.records, 0), head }
+  }
+
+  protected override available({ data }: LoggedPlan): { readonly data: unknown; readonly lost: number } {
+    const { blocks } = data as ReceiverPlan
+    let lost = 0
+    for (const { id, records, bytes } of blocks) {
+      void this.#room.take(bytes)
+      if (this.#environment.blocks.has(id)) continue
+      this.#lost.add(id)
+      lost += records
+    }
+    return { data, lost }
   }
 
   protected sources(data: unknown): readonly Source[] {
-    return (data as ReceiverPlan).blocks.map(({ id }) => ({ kind: 'block', id }))
+    return (data as ReceiverPlan).blocks.map(({ id }) =>
+      this.#lost.has(id) ? { kind: 'records', records: [] } : { kind: 'block', id },
+    )
   }
 
   protected async committed(data: unknown): Promise<void> {
@@ -142,6 +216,8 @@ export class ReceiverStream extends InputStream {
   }
 
   protected forget(data: unknown): void {
-    for (const { id } of (data as ReceiverPlan).blocks) void this.#environment.blocks.remove(id)
+    const ids = (data as ReceiverPlan).blocks.map(({ id }) => id)
+    for (const id of ids) void this.#environment.blocks.remove(id)
+    this.#journal?.release(ids)
   }
 }

@@ -23,6 +23,8 @@ export interface SupervisorOptions {
   readonly stopTimeoutMs: number
   /** Last position stored, by partition of the source; shared by the receivers of a stream. */
   readonly positions: Map<string, bigint>
+  /** Whether what is stored goes to a write-ahead log. */
+  readonly isReliable: boolean
   /** Shared by the receivers of a stream. */
   readonly limiter: RateLimiter
   post(event: 'onReceiverStarted' | 'onReceiverError' | 'onReceiverStopped', info: ReceiverInfo): void
@@ -225,14 +227,23 @@ class ReceiverRun implements ReceiverContext<unknown> {
 
   storeAll(
     records: readonly unknown[],
-    { position = {} }: { readonly position?: SourcePosition | undefined } = {},
+    { position }: { readonly position?: SourcePosition | undefined } = {},
   ): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     this.#hasStored ||= records.length > 0
-    const full = this.#buffer.addAll(records)
-    for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
+    if (this.#isKnown(position)) return this.#buffer.flushed()
+    const full = this.#buffer.addAll(records, position)
+    for (const [partition, last] of Object.entries(position ?? {})) this.#options.positions.set(partition, last)
     if (!this.#cutting && records.length > 0) this.#cutLater()
     return this.#whenNext(records.length, full)
+  }
+
+  /** Whether records up to here are in the write-ahead log: then they have come again, and are cut (E14). */
+  #isKnown(position: SourcePosition | undefined): boolean {
+    const { positions, isReliable } = this.#options
+    if (!isReliable || position === undefined) return false
+    const known = Object.entries(position).filter(([partition, last]) => last <= (positions.get(partition) ?? -Infinity))
+    return known.length > 0 && known.length === Object.keys(position).length
   }
 
   /** Resolves when there is room, and when the rate allows for more. The records are taken already: a stop only ends the wait. */

@@ -52,6 +52,15 @@ export interface BatchInfo {
   readonly outputs: readonly OutputInfo[]
 }
 
+export interface ResumeInfo {
+  /** Time of the last committed batch; undefined when there was none. */
+  readonly lastCommitted: BatchTime | undefined
+  /** Batches that were planned and not committed: they run again. */
+  readonly batches: number
+  /** Keys in all states. */
+  readonly keys: number
+}
+
 /**
  * Any of these may be there. They are called in the order of events; what they throw, or reject with, is logged, not passed
  * on. Nothing waits for a promise that they return.
@@ -59,6 +68,10 @@ export interface BatchInfo {
 export interface StreamingListener {
   onStreamingStarted?(event: { readonly timeMs: number }): void
   onStreamingStopped?(event: { readonly timeMs: number; readonly error: unknown }): void
+  /** An application goes on from its checkpoint; before `onStreamingStarted`. */
+  onStreamingResumed?(event: ResumeInfo): void
+  /** Records of batches that run again are gone, as their input cannot give them again: they count as none (E15). */
+  onInputLost?(event: { readonly streamId: number; readonly name: string; readonly records: number }): void
   onReceiverStarted?(info: ReceiverInfo): void
   onReceiverError?(info: ReceiverInfo): void
   onReceiverStopped?(info: ReceiverInfo): void

@@ -1,14 +1,12 @@
 /** What the functions that make a batch's RDDs work with: their scopes, and side data that are read once. */
 import type { BatchScopes } from '../dstream/output.js'
 import type { RddScope } from '../rdd/scope.js'
-import type { BatchTime } from '../time/duration.js'
+import type { JobContext } from '../executor/job-runner.js'
 import { BatchScope, type ScopeHost } from './batch-scope.js'
 
 export class BatchFunctions implements BatchScopes {
   readonly #host: ScopeHost
-  readonly #app: string
-  readonly #time: BatchTime
-  readonly #signal: AbortSignal
+  readonly #job: Omit<JobContext, 'output'>
   readonly #scopes: BatchScope[] = []
   readonly #recorded: Readonly<Record<string, unknown>>
   readonly #read: Record<string, unknown> = {}
@@ -16,15 +14,11 @@ export class BatchFunctions implements BatchScopes {
   /** `recorded` is what a first run of the batch has read. */
   constructor(
     host: ScopeHost,
-    app: string,
-    time: BatchTime,
-    signal: AbortSignal,
+    job: Omit<JobContext, 'output'>,
     recorded: Readonly<Record<string, unknown>> = {},
   ) {
     this.#host = host
-    this.#app = app
-    this.#time = time
-    this.#signal = signal
+    this.#job = job
     this.#recorded = recorded
   }
 
@@ -34,8 +28,7 @@ export class BatchFunctions implements BatchScopes {
   }
 
   scope(operator: string): RddScope {
-    const job = { app: this.#app, output: operator, batchTime: this.#time, signal: this.#signal }
-    const scope = new BatchScope(this.#host, operator, job)
+    const scope = new BatchScope(this.#host, operator, { ...this.#job, output: operator })
     this.#scopes.push(scope)
     return scope
   }

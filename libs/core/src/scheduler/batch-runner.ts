@@ -1,5 +1,7 @@
 /** Runs one planned batch: makes its RDDs, runs its outputs, commits. */
 import { digestOf, type BatchLog, type PlanRecord } from '../checkpoint/batch-log.js'
+import { requireSamePartitions } from '../checkpoint/graph-check.js'
+import type { StreamAtTimes } from '../dstream/output.js'
 import type { StreamGraph } from '../dstream/graph.js'
 import type { OutputStream } from '../dstream/output.js'
 import type { JobContext } from '../executor/job-runner.js'
@@ -7,6 +9,7 @@ import { inSlots } from '../executor/pool.js'
 import type { InputStream } from '../input/input-stream.js'
 import type { BatchInfo, ListenerBus, OutputInfo } from '../observe/listener.js'
 import type { RddNode } from '../rdd/lineage.js'
+import type { Work } from '../rdd/work.js'
 import type { Clock } from '../time/clock.js'
 import type { BatchTime } from '../time/duration.js'
 import { BatchFunctions } from './batch-functions.js'
@@ -43,6 +46,9 @@ export interface BatchRunnerParts {
   release(nodes: readonly RddNode[]): void
 }
 
+/** What all jobs of a batch have in common. */
+type BatchJob = Omit<JobContext, 'output'> & { readonly planDigest: string }
+
 /** An output that has an RDD in this batch. */
 interface Job {
   readonly output: OutputStream
@@ -70,12 +76,13 @@ export class BatchRunner {
     try {
       await this.#runOutputs(batch.plan, outputs, signal)
       signal.throwIfAborted()
-      await this.#commit(batch.plan)
+      await this.#parts.log.commit(batch.plan.time)
     } catch (error) {
       for (const stream of this.#parts.graph.states) stream.rollback()
       bus.post('onBatchFailed', { ...this.#ended(run, outputs), error })
       throw error
     }
+    await this.#committed(batch.plan)
     bus.post('onBatchCompleted', this.#ended(run, outputs))
   }
 
@@ -93,15 +100,22 @@ export class BatchRunner {
 
   async #runOutputs(plan: PlanRecord, infos: OutputInfo[], signal: AbortSignal): Promise<void> {
     const { graph, log, host } = this.#parts
-    const scopes = new BatchFunctions(host, log.app, plan.time, signal)
+    const { time } = plan
+    const before = log.batch(time)
+    const job = { app: log.app, batchTime: time, signal, planDigest: digestOf(plan), epoch: log.epoch }
+    const scopes = new BatchFunctions(host, job, before?.start?.sideData)
     graph.running = scopes.scope('slice')
     try {
-      const jobs = await this.#jobs(plan.time, scopes)
+      const jobs = await this.#jobs(time, scopes)
       const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
-      await log.start({ time: plan.time, partitions, sideData: scopes.sideDataRead })
-      const digest = digestOf(plan)
-      await this.#runUnfinished(jobs, (job) => this.#runOutput(job, plan, digest, infos, signal), signal)
-      await this.#evaluateStates(plan.time, signal)
+      if (before !== undefined) requireSamePartitions(before, partitions, graph.outputs)
+      await log.start({ time, partitions, sideData: scopes.sideDataRead })
+      await this.#keep(time, graph.streams.filter((stream) => stream.isCheckpointed), job)
+      // What an earlier run has finished need not be done again (E13).
+      const unfinished = jobs.filter(({ output }) => before?.done.includes(output.id) !== true)
+      await this.#runUnfinished(unfinished, (unit) => this.#runOutput(unit, plan, job, infos), signal)
+      await this.#evaluateStates(time, job)
+      await this.#keep(time, this.#sliced(), job)
     } finally {
       graph.running = undefined
       await scopes.end()
@@ -136,27 +150,46 @@ export class BatchRunner {
   }
 
   /** State advances in every batch, also where no output has read it. */
-  async #evaluateStates(time: BatchTime, signal: AbortSignal): Promise<void> {
-    const { graph, host, log } = this.#parts
+  async #evaluateStates(time: BatchTime, job: BatchJob): Promise<void> {
+    const { graph, host } = this.#parts
     for (const stream of graph.states) {
       if (!stream.isValidTime(time) || stream.isEvaluated(time)) continue
       const node = stream.at(time)
-      const job: JobContext = { app: log.app, output: stream.id, batchTime: time, signal }
-      if (node !== undefined) await host.runner.run(node, { kind: 'count' }, stream.id, job)
+      if (node !== undefined) await host.runner.run(node, { kind: 'count' }, stream.id, { ...job, output: stream.id })
     }
   }
 
-  async #runOutput(
-    job: Job,
-    plan: PlanRecord,
-    planDigest: string,
-    infos: OutputInfo[],
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** Streams whose batches are asked for later, and could not be made again after a restart (E4). */
+  #sliced(): readonly StreamAtTimes[] {
+    if (!this.#parts.log.isDurable) return []
+    return this.#parts.graph.streams.filter((stream) => {
+      return (stream.isSliced || stream.isRemembered) && !stream.isRecomputable && !stream.isCheckpointed
+    })
+  }
+
+  /** Makes what these streams give in this batch durable. */
+  async #keep(time: BatchTime, streams: readonly StreamAtTimes[], job: BatchJob): Promise<void> {
+    const { log, host } = this.#parts
+    for (const stream of streams) {
+      const { id } = stream
+      const node = stream.at(time)
+      if (node === undefined) continue
+      const run: Extract<Work, { readonly kind: 'driver' }>['run'] = async (chunks, { partition }) => {
+        await log.keep(id, time, partition, chunks)
+      }
+      await host.runner.run(node, { kind: 'driver', run }, id, { ...job, output: id })
+      await log.kept(id, time, node.partitions)
+    }
+  }
+
+  async #runOutput(unit: Job, plan: PlanRecord, job: BatchJob, infos: OutputInfo[]): Promise<void> {
     const { bus, clock, log, host } = this.#parts
-    const { output, index, node } = job
-    const context: JobContext = { app: log.app, output: output.id, batchTime: plan.time, signal }
-    const scope = new BatchScope(host, output.id, context)
+    const { output, index, node } = unit
+    const { planDigest } = job
+    const context: JobContext = { ...job, output: output.id }
+    const scope = new BatchScope(host, output.id, context, (id, partitions) => {
+      return log.startOutput(plan.time, id, partitions)
+    })
     const started: OutputInfo = {
       batchTime: plan.time,
       index,
@@ -189,14 +222,16 @@ export class BatchRunner {
       infos.push(ended)
       bus.post('onOutputCompleted', ended)
     }
+    log.done(plan.time, output.id)
   }
 
-  async #commit({ time }: PlanRecord): Promise<void> {
+  /** The commit is durable: now memory, and those from whom the records came, may know. */
+  async #committed({ time }: PlanRecord): Promise<void> {
     const { graph, inputs, log, release } = this.#parts
-    await log.commit(time)
     for (const stream of graph.states) stream.commit(time)
     for (const input of inputs) await input.commit(time)
     release(graph.clearBefore(time))
+    log.forget(time - Math.max(0, ...inputs.map(({ rememberMs }) => rememberMs)))
   }
 }
 

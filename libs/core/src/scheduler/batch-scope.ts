@@ -21,6 +21,10 @@ export interface ScopeHost {
   writeTo(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void>
 }
 
+/** Called before an output that `writeTo` makes is written for the first time. */
+export type BeforeOutput = (output: string, partitions: number) => Promise<void>
+
+
 export class BatchScope implements RddScope {
   readonly #host: ScopeHost
   readonly #owner: string
@@ -31,10 +35,12 @@ export class BatchScope implements RddScope {
   readonly #own = new Set<RddNode>()
   /** Outputs that `writeTo` has made. */
   readonly #outputs = new Set<string>()
+  readonly #beforeOutput: BeforeOutput | undefined
   #failure: { readonly error: unknown } | undefined
   #ended = false
 
-  constructor(host: ScopeHost, owner: string, job: JobContext) {
+  constructor(host: ScopeHost, owner: string, job: JobContext, beforeOutput?: BeforeOutput) {
+    this.#beforeOutput = beforeOutput
     this.#host = host
     this.#owner = owner
     this.#job = job
@@ -72,7 +78,10 @@ export class BatchScope implements RddScope {
     const output = `${this.#owner}/${name ?? sink.name}`
     if (this.#outputs.has(output)) return Promise.reject(namedTwice(output))
     this.#outputs.add(output)
-    return this.#track('writeTo', () => this.#host.writeTo(node, sink, output, this.#job))
+    return this.#track('writeTo', async () => {
+      await this.#beforeOutput?.(output, node.partitions)
+      await this.#host.writeTo(node, sink, output, this.#job)
+    })
   }
 
   /** The whole of an action, which may be several jobs: it belongs to the batch, awaited by the user or not. */

@@ -2,16 +2,17 @@
  * The life of batches: at each tick the inputs plan; planned batches run one after another, and each is committed before the
  * next begins (E2, E3). The first failure ends it: no later batch may pass one that failed.
  */
-import type { BatchLog } from '../checkpoint/batch-log.js'
+import type { BatchLog, PlanRecord } from '../checkpoint/batch-log.js'
+import type { LoggedBatch } from '../checkpoint/log-image.js'
 import { messageOf, SluiceError, toError } from '../errors.js'
 import type { StreamGraph } from '../dstream/graph.js'
-import type { InputStream } from '../input/input-stream.js'
+import type { InputStream, StreamStart } from '../input/input-stream.js'
 import type { BatchInfo, InputInfo, ListenerBus } from '../observe/listener.js'
 import type { Logger } from '../observe/logger.js'
 import type { Clock } from '../time/clock.js'
 import type { BatchTime } from '../time/duration.js'
 import { type BatchRunner, type PlannedBatch } from './batch-runner.js'
-import { Ticker } from './ticker.js'
+import { Ticker, type TickerResume } from './ticker.js'
 
 export interface SchedulerOptions {
   /** Planned batches that may wait; further ticks wait for room. */
@@ -29,6 +30,12 @@ export interface SchedulerParts {
   readonly clock: Clock
   readonly bus: ListenerBus
   readonly logger: Logger
+  /** Where ticks go on, with a checkpoint. */
+  readonly ticks: TickerResume | undefined
+  /** Batches that an earlier run planned and did not commit: they run first. */
+  readonly resumed: readonly LoggedBatch[]
+  /** What an input is told of earlier runs. */
+  inputStart(input: InputStream): Pick<StreamStart, 'epoch' | 'journal' | 'received' | 'resumed'>
   /** Called once, with the error that ends the application. */
   fail(error: Error): void
 }
@@ -49,11 +56,14 @@ export class Scheduler {
   #endedAtOnce: Promise<void> | undefined
   #room: (() => void) | undefined
   #failed = false
+  /** Time of the last plan. */
+  #planned: BatchTime | undefined
 
   constructor(parts: SchedulerParts, options: SchedulerOptions) {
     this.#parts = parts
     this.#options = options
-    this.#ticker = new Ticker(parts.clock, parts.graph.batchInterval)
+    this.#ticker = new Ticker(parts.clock, parts.graph.batchInterval, parts.ticks)
+    this.#planned = parts.ticks?.last
   }
 
   get zeroTime(): BatchTime {
@@ -72,12 +82,14 @@ export class Scheduler {
     for (const input of inputs) {
       signal.throwIfAborted()
       this.#started.push(input)
-      await input.start({ streamId: input.streamId, clock, logger, signal })
+      const { streamId } = input
+      await input.start({ streamId, clock, logger, signal, ...this.#parts.inputStart(input) })
     }
     signal.throwIfAborted()
     // The time that it took to start is no reason for overdue batches.
-    this.#ticker = new Ticker(clock, graph.batchInterval)
+    this.#ticker = new Ticker(clock, graph.batchInterval, this.#parts.ticks)
     graph.start(this.#ticker.zeroTime)
+    for (const batch of this.#parts.resumed) this.#submit(batch.plan, batch.records)
     this.#ticking = this.#tick()
   }
 
@@ -164,24 +176,43 @@ export class Scheduler {
 
   /** Only the inputs plan; RDDs are made when the batch starts (E3). */
   async #plan(time: BatchTime): Promise<void> {
-    const { inputs, log, bus, clock } = this.#parts
+    const { inputs, log, graph } = this.#parts
     const planned: Record<string, unknown> = {}
-    const infos: InputInfo[] = []
+    const records: Record<string, number> = {}
+    const heads: Record<string, unknown> = {}
+    const descriptions: Record<string, string> = {}
     for (const input of inputs) {
       const plan = await input.plan(time)
       if (plan === undefined) continue
       planned[input.id] = plan.data
-      infos.push({
-        streamId: input.streamId,
-        name: input.name,
-        records: plan.records ?? 0,
-        description: plan.description,
-      })
+      if (plan.records !== undefined) records[input.id] = plan.records
+      if (plan.head !== undefined) heads[input.id] = plan.head
+      if (plan.description !== undefined) descriptions[input.id] = plan.description
     }
+    const last = this.#planned ?? this.#ticker.zeroTime
+    if (time > last + graph.batchInterval) log.skip(last, time)
+    this.#planned = time
     const plan = { time, inputs: planned }
-    await log.plan(plan)
+    await log.plan({ ...plan, records, heads }, this.#running === undefined)
     if (this.#failed || this.#stopNow.signal.aborted) return
-    const batch: PlannedBatch = { plan, info: submitted(time, infos, clock.now()), plannedAt: clock.monotonic() }
+    this.#submit(plan, records, descriptions)
+  }
+
+  #submit(
+    plan: PlanRecord,
+    records: Readonly<Record<string, number>>,
+    descriptions: Readonly<Record<string, string>> = {},
+  ): void {
+    const { inputs, bus, clock } = this.#parts
+    const infos: InputInfo[] = inputs
+      .filter(({ id }) => id in plan.inputs)
+      .map(({ id, streamId, name }) => ({
+        streamId,
+        name,
+        records: records[id] ?? 0,
+        description: descriptions[id],
+      }))
+    const batch: PlannedBatch = { plan, info: submitted(plan.time, infos, clock.now()), plannedAt: clock.monotonic() }
     bus.post('onBatchSubmitted', batch.info)
     this.#queue.push(batch)
     this.#running ??= this.#drain()

@@ -3,6 +3,14 @@ import type { Clock } from '../time/clock.js'
 import type { BatchTime } from '../time/duration.js'
 import { firstTick, lastTick } from '../time/ticks.js'
 
+/** Where an earlier run ended. */
+export interface TickerResume {
+  readonly zeroTime: BatchTime
+  readonly last: BatchTime
+  /** Whether each tick of the down time is made up for, or the next one covers it all. */
+  readonly catchUp: 'one' | 'each'
+}
+
 export class Ticker {
   readonly zeroTime: BatchTime
   readonly #clock: Clock
@@ -11,14 +19,15 @@ export class Ticker {
   /** Monotonic time at which the next tick is due. */
   #due: number
 
-  constructor(clock: Clock, intervalMs: number) {
+  constructor(clock: Clock, intervalMs: number, resume?: TickerResume) {
     const now = clock.now()
     const first = firstTick(now, intervalMs)
     this.#clock = clock
     this.#intervalMs = intervalMs
-    this.zeroTime = first - intervalMs
-    this.#last = this.zeroTime
-    this.#due = clock.monotonic() + (first - now)
+    this.zeroTime = resume?.zeroTime ?? first - intervalMs
+    this.#last = resume?.last ?? this.zeroTime
+    const next = resume?.catchUp === 'each' ? Math.min(first, this.#last + intervalMs) : first
+    this.#due = clock.monotonic() + (next - now)
   }
 
   /** Time of the last batch. */

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import type { StreamingContextOptions } from '../context/streaming-context.js'
+import type { DStream } from '../dstream/dstream.js'
+import type { FileSystem } from '../storage/file-system.js'
+import { memoryFileSystem } from '../storage/memory-file-system.js'
+import { harness, until, type Harness } from '../testing/harness.js'
+import { scriptedSource } from '../testing/scripted-source.js'
+
+type Build = (numbers: DStream<number>, app: Harness, out: unknown[]) => void
+
+/** An application over a source that can be read again, on a disk that outlives it. */
+function application(
+  disk: FileSystem,
+  script: readonly (readonly number[])[],
+  build: Build,
+  options: Partial<StreamingContextOptions> = {},
+): { readonly app: Harness; readonly out: unknown[] } {
+  const app = harness({ localFileSystem: disk, checkpoint: 'ckpt', takeOver: true, ...options })
+  const out: unknown[] = []
+  const numbers = app.ssc.inputStream(scriptedSource(script))
+  build(numbers, app, out)
+  return { app, out }
+}
+
+const totals: Build = (numbers, _app, out) => {
+  numbers
+    .map((n) => [n % 3, n] as const)
+    .updateStateByKey<number>((values, sum) => values.reduce((a, b) => a + b, sum ?? 0))
+    .foreachRDD(async (rdd, time) => {
+      out.push([time, await rdd.collect()])
+    })
+}
+
+const script = [[1, 2, 3], [4, 5, 6], [], [7], [8, 9], [10, 11]]
+
+async function whole(build: Build): Promise<unknown[]> {
+  const { app, out } = application(memoryFileSystem(), script, build)
+  await app.ssc.start()
+  await app.batches(script.length)
+  await app.ssc.stop({ graceful: false })
+  return out
+}
+
+test('a second run goes on where the first was stopped: state, times and source', async () => {
+  const expected = await whole(totals)
+  for (let first = 0; first <= script.length; first++) {
+    const disk = memoryFileSystem()
+    const one = application(disk, script, totals)
+    await one.app.ssc.start()
+    await one.app.batches(first)
+    await one.app.ssc.stop({ graceful: false })
+    const two = application(disk, script, totals, { clock: one.app.clock })
+    await two.app.ssc.start()
+    for (let i = first; i < script.length; i++) {
+      await one.app.clock.advance(1_000)
+      await until(() => two.out.length > i - first)
+    }
+    await two.app.ssc.stop({ graceful: false })
+    expect([...one.out, ...two.out]).toEqual(expected)
+  }
+})

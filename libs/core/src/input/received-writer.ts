@@ -1,0 +1,101 @@
+/** Brings what a receiver stores into the write-ahead log; what is stored while the disk is busy goes together. */
+import { toError } from '../errors.js'
+import type { ReceivedJournal } from './journal.js'
+import type { SourcePosition } from './receiver.js'
+
+interface Piece {
+  readonly block: string
+  readonly records: unknown[]
+  position: SourcePosition | undefined
+}
+
+interface Group {
+  readonly pieces: Piece[]
+  readonly done: Promise<void>
+  resolve(): void
+  reject(error: Error): void
+}
+
+export class ReceivedWriter {
+  readonly #input: string
+  readonly #journal: ReceivedJournal
+  #waiting: Group | undefined
+  #draining: Promise<void> | undefined
+  /** Of the last entry of each block that is not told yet. */
+  readonly #sequences = new Map<string, number>()
+
+  constructor(input: string, journal: ReceivedJournal) {
+    this.#input = input
+    this.#journal = journal
+  }
+
+  /** Resolves when the record is durable. */
+  store(block: string, record: unknown): Promise<void> {
+    const group = this.#group()
+    const last = group.pieces.at(-1)
+    // A position is that of the last record of its piece.
+    if (last?.block === block && last.position === undefined) last.records.push(record)
+    else group.pieces.push({ block, records: [record], position: undefined })
+    return group.done
+  }
+
+  /** Resolves when the records are durable, together with their position. */
+  storeAll(block: string, records: readonly unknown[], position: SourcePosition | undefined): Promise<void> {
+    const group = this.#group()
+    group.pieces.push({ block, records: [...records], position })
+    return group.done
+  }
+
+  /** Resolves when all that was stored is durable. */
+  async flushed(): Promise<void> {
+    while (this.#waiting !== undefined || this.#draining !== undefined) {
+      await this.#waiting?.done
+      await this.#draining
+    }
+  }
+
+  /** Sequence of the last entry of a block; only once. */
+  takeSequence(block: string): number | undefined {
+    const sequence = this.#sequences.get(block)
+    this.#sequences.delete(block)
+    return sequence
+  }
+
+  #group(): Group {
+    if (this.#waiting !== undefined) return this.#waiting
+    let resolve: () => void = () => undefined
+    let reject: (error: Error) => void = () => undefined
+    const done = new Promise<void>((onResolve, onReject) => {
+      resolve = onResolve
+      reject = onReject
+    })
+    // Whoever waits for it is told; nobody need.
+    done.catch(() => undefined)
+    const group: Group = { pieces: [], done, resolve, reject }
+    this.#waiting = group
+    this.#draining ??= this.#drain()
+    return group
+  }
+
+  async #drain(): Promise<void> {
+    // All of this turn go together.
+    await Promise.resolve()
+    for (let group = this.#waiting; group !== undefined; group = this.#waiting) {
+      this.#waiting = undefined
+      await this.#write(group)
+    }
+    this.#draining = undefined
+  }
+
+  async #write({ pieces, resolve, reject }: Group): Promise<void> {
+    try {
+      const sequences = await Promise.all(
+        pieces.map(({ block, records, position }) => this.#journal.received(this.#input, block, records, position)),
+      )
+      for (const [i, { block }] of pieces.entries()) this.#sequences.set(block, sequences[i] as number)
+      resolve()
+    } catch (error) {
+      reject(toError(error))
+    }
+  }
+}
