@@ -3,6 +3,13 @@ export { absent } from './input/queue-source.js'
 export { receiverOf } from './input/receiver-forms.js'
 export { memoryFileSystem, type MemoryFileSystemOptions } from './storage/memory-file-system.js'
 export {
+  crashableFileSystem,
+  type CrashableFileSystem,
+  type CrashableOptions,
+  type DiskCall,
+  type Survival,
+} from './testing/crashable-file-system.js'
+export {
   runBatches,
   type Batches,
   type Collected,
