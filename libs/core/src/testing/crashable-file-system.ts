@@ -176,8 +176,10 @@ class Power {
       },
       sync: async () => {
         try {
-          await this.#run({ kind: 'sync', path }, () => inner.sync())
-          saved.bytes = Math.min(file.sizeBytes, saved.limit)
+          await this.#run({ kind: 'sync', path }, async () => {
+            await inner.sync()
+            saved.bytes = Math.min(file.sizeBytes, saved.limit)
+          })
         } catch (error) {
           saved.limit = Math.min(saved.limit, saved.bytes)
           throw error
