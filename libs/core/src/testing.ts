@@ -1,4 +1,15 @@
 /** @sluice/core/testing: what tests of applications and connectors need. */
+export type {
+  EntryLog,
+  InspectLog,
+  LogEntry,
+  LogLocation,
+  LogOptions,
+  LogReport,
+  OnEntry,
+  OpenLog,
+} from './checkpoint/entry-log.js'
+export { inspectEntryLog, openEntryLog } from './checkpoint/open-log.js'
 export { absent } from './input/queue-source.js'
 export { receiverOf } from './input/receiver-forms.js'
 export { memoryFileSystem, type MemoryFileSystemOptions } from './storage/memory-file-system.js'

@@ -26,6 +26,8 @@ export interface ObjectHeader {
   readonly epoch: number
   /** Random, one for each writer: by it a writer knows its own object again. */
   readonly writer: string
+  /** How many entries follow: an object that was cut between two of them is damaged, too. */
+  readonly entries: number
   /** Missing in the first object of a log. */
   readonly previous?: ObjectEnd | undefined
 }
@@ -138,7 +140,9 @@ export class ObjectsReader {
       return this.#damaged(joinPath(folder, before?.name ?? ''), 0, 'the file is not there, or not the one that was')
     this.#epoch = header.epoch
     this.#end = { name, last: before?.last ?? 0, crc: first.crc }
+    const entriesBefore = this.#entries
     await this.#readEntries(path, name, reader, frames)
+    if (this.#entries - entriesBefore !== header.entries) this.#damaged(path, reader.offset, 'the file is cut')
     this.#names.push(name)
     this.#bytes += size
   }

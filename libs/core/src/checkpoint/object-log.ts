@@ -54,6 +54,16 @@ export const inspectObjectLog: InspectLog = async (
   return { entries, bytes, firstSequence, lastSequence, damage, tornBytes: 0 }
 }
 
+/** As many payloads from `from` on as one object should hold, at least one. */
+function partOf(payloads: readonly Uint8Array[], from: number): readonly Uint8Array[] {
+  let bytes = 0
+  const to = payloads.findIndex((payload, i) => {
+    if (i >= from) bytes += payload.byteLength
+    return i > from && bytes > OBJECT_BYTES
+  })
+  return payloads.slice(from, to === -1 ? undefined : to)
+}
+
 class ObjectStore implements GroupStore {
   readonly #fileSystem: FileSystem
   readonly #folder: string
@@ -74,7 +84,7 @@ class ObjectStore implements GroupStore {
     this.#logger = logger
     this.#names = [...read.names]
     this.#end = read.end
-    this.#encoder = new FrameEncoder(0, read.end?.crc ?? 0, 2 ** 16, OBJECT_BYTES)
+    this.#encoder = new FrameEncoder(0, read.end?.crc ?? 0)
   }
 
   get written(): GroupStore['written'] {
@@ -83,29 +93,28 @@ class ObjectStore implements GroupStore {
 
   /** Puts this owner's first object at `sequence`; false when an owner before it has just taken that place. */
   async begin(sequence: number): Promise<boolean> {
-    this.#startObject(sequence)
+    this.#startObject(sequence, 0)
     const standing = await this.#put(sequence, this.#end?.last ?? 0)
     return standing === undefined
   }
 
   async write({ first, types, payloads }: Group): Promise<void> {
     for (let from = 0; from < payloads.length;) {
-      this.#startObject(first + from)
-      let to = from
-      for (; to < payloads.length; to++) {
-        const payload = payloads[to]
-        if (payload === undefined || (to > from && !this.#encoder.hasRoom(payload.byteLength))) break
-        const fields = { type: types[to] ?? 0, epoch: this.#epoch, sequence: first + to, synced: first + from - 1 }
-        this.#encoder.add(fields, payload)
+      const part = partOf(payloads, from)
+      const synced = first + from - 1
+      this.#startObject(first + from, part.length)
+      for (const [i, payload] of part.entries()) {
+        const at = from + i
+        this.#encoder.add({ type: types[at] ?? 0, epoch: this.#epoch, sequence: first + at, synced }, payload)
       }
-      const standing = await this.#put(first + from, first + to - 1)
-      if (standing !== undefined) throw this.#intruder(first + from)
-      from = to
+      from += part.length
+      const standing = await this.#put(synced + 1, first + from - 1)
+      if (standing !== undefined) throw this.#intruder(synced + 1)
     }
   }
 
-  #startObject(first: number): void {
-    const header: ObjectHeader = { epoch: this.#epoch, writer: this.#writer, previous: this.#end }
+  #startObject(first: number, entries: number): void {
+    const header: ObjectHeader = { epoch: this.#epoch, writer: this.#writer, entries, previous: this.#end }
     const fields = { type: HEADER_TYPE, epoch: this.#epoch, sequence: first, synced: this.#end?.last ?? 0 }
     this.#encoder.clear()
     this.#encoder.switchFile(seedOfFile(objectName(first)))
