@@ -7,6 +7,8 @@ export { collectSuite, type CollectOptions, type SuiteResult } from './suite/col
 export type { Skip, SuiteRunner, TestFunction } from './suite/runner.js'
 export { fileSystemConformance } from './file-system/file-system-conformance.js'
 export type { FileSystemConformanceOptions, OpenedFileSystem } from './file-system/file-system-bench.js'
+export { logConformance } from './log/log-conformance.js'
+export type { LogConformanceOptions, OpenedLogStorage } from './log/log-bench.js'
 export { receiverConformance } from './receiver/receiver-conformance.js'
 export type { ReceiverConformanceOptions, ReceiverTarget } from './receiver/receiver-bench.js'
 export { inputConformance } from './input/input-conformance.js'

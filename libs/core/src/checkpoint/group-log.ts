@@ -5,8 +5,8 @@
 import { requireArgument, SluiceError, toError } from '../errors.js'
 import type { EntryLog } from './entry-log.js'
 import { LARGEST_PAYLOAD_BYTES, LARGEST_TYPE } from './frame.js'
+import { LOG_COMPONENT } from './log-folder.js'
 
-export const LOG_COMPONENT = 'checkpoint-log'
 // Whoever waited for the last group shall be in the next one, also if some promises lie between this log and its caller.
 const GATHERING_TURNS = 8
 

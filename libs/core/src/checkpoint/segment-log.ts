@@ -1,12 +1,11 @@
 /** The log as segments that grow: for file systems that can append and sync. */
-import { SluiceError } from '../errors.js'
 import type { AppendFile, FileSystem } from '../storage/file-system.js'
-import { dirnameOf, joinPath } from '../storage/paths.js'
-import { damageError } from './damage.js'
-import type { EntryLog, InspectLog, LogLocation, LogOptions, LogReport, OnEntry, OpenLog } from './entry-log.js'
+import { joinPath } from '../storage/paths.js'
+import type { EntryLog, InspectLog, LogOptions, LogReport, OnEntry, OpenLog } from './entry-log.js'
 import { FrameEncoder, HEADER_TYPE, seedOfFile } from './frame.js'
-import { GroupLog, LOG_COMPONENT, type Group, type GroupStore } from './group-log.js'
-import { segmentFiles, segmentName, type SegmentEnd, type SegmentHeader } from './segment-files.js'
+import { GroupLog, type Group, type GroupStore } from './group-log.js'
+import { damageError, ensureFolder, LOG_COMPONENT, newerOwnerError } from './log-folder.js'
+import { segmentFiles, segmentName, type SegmentHeader } from './segment-files.js'
 import { readSegments, type SegmentsRead } from './segment-reader.js'
 
 const DEFAULT_SEGMENT_BYTES = 2 ** 26
@@ -14,15 +13,15 @@ const DEFAULT_SEGMENT_BYTES = 2 ** 26
 const LARGE_PAYLOAD_BYTES = 2 ** 16
 
 /**
- * Opens the segment log in `folder` for its new owner. What is read becomes durable before the new owner's first segment
- * says how far the older ones count; behind that, neither a torn tail nor what an old owner still writes is ever looked at.
+ * Opens the segment log in `folder` for its new owner. Its first segment says how far the older ones count: as far as they are
+ * known to be durable. Entries behind that are written again; after them neither a torn tail nor what an old owner still
+ * writes is ever looked at. (To sync the old file would not do: after a failed sync another one succeeds with nothing written.)
  */
 export const openSegmentLog: OpenLog = async (options, onEntry): Promise<EntryLog> => {
   await ensureFolder(options)
   const read = await readSegments(options, onEntry)
   if (read.damage !== undefined) throw damageError(read.damage)
   requireNewestOwner(read, options)
-  await makeDurable(read, options)
   const store = await SegmentStore.open(read, options)
   if (read.tornBytes > 0)
     options.logger.warn(`[${LOG_COMPONENT}] cut ${String(read.tornBytes)} bytes of entries that were never durable`)
@@ -44,48 +43,37 @@ const NOTHING_READ: SegmentsRead = {
   firstSequence: undefined,
   damage: undefined,
   tornBytes: 0,
-  end: undefined,
+  lastSequence: undefined,
+  proven: undefined,
+  unproven: [],
   nextSequence: 1,
 }
 
-function reportOf({ chain, entries, firstSequence, damage, tornBytes, end }: SegmentsRead): LogReport {
-  const bytes = chain.segments.reduce((sum, { file, end: to }) => sum + (to?.bytes ?? file.sizeBytes), 0)
-  const lastSequence = entries === 0 ? undefined : end?.last
+function reportOf({ chain, entries, firstSequence, lastSequence, damage, tornBytes }: SegmentsRead): LogReport {
+  const bytes = chain.segments.reduce((sum, { file, end }) => sum + (end?.bytes ?? file.sizeBytes), 0)
   return { entries, bytes, firstSequence, lastSequence, damage, tornBytes }
-}
-
-async function ensureFolder({ fileSystem, folder }: LogLocation): Promise<void> {
-  if ((await fileSystem.stat(folder)) !== undefined) return
-  await fileSystem.makeDirectory(folder)
-  await fileSystem.syncDirectory(dirnameOf(folder))
 }
 
 /** Whoever comes with an epoch that is not above all others is not the owner any more. */
 function requireNewestOwner({ chain }: SegmentsRead, { epoch, folder }: LogOptions): void {
   const files = [...chain.segments.map(({ file }) => file), ...chain.others]
   const highest = Math.max(0, ...files.map((file) => file.epoch))
-  if (epoch > highest) return
-  const message = `${folder} was written in epoch ${String(highest)}, and this owner has ${String(epoch)}; it must end`
-  throw new SluiceError({ code: 'FENCED', component: LOG_COMPONENT, message })
-}
-
-/** What was read may be in the system's memory only: once another segment refers to it, it must not vanish any more. */
-async function makeDurable({ chain }: SegmentsRead, { fileSystem, folder }: LogOptions): Promise<void> {
-  const last = chain.segments.at(-1)?.file
-  if (last === undefined) return
-  const file = await fileSystem.openAppend(last.path)
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await fileSystem.syncDirectory(folder)
+  if (epoch <= highest) throw newerOwnerError(folder, highest, epoch)
 }
 
 interface OpenSegment {
   readonly name: string
   readonly first: number
   readonly file: AppendFile
+}
+
+/** What a new owner begins with. */
+interface BegunLog {
+  readonly open: OpenSegment
+  readonly older: readonly { readonly name: string; readonly first: number }[]
+  /** CRC32 of the last frame. */
+  readonly crc: number
+  readonly last: number
 }
 
 class SegmentStore implements GroupStore {
@@ -98,36 +86,41 @@ class SegmentStore implements GroupStore {
   readonly #segments: { readonly name: string; readonly first: number }[]
   #open: OpenSegment
   #next: Promise<OpenSegment> | undefined
-  #sizeBytes = 0
+  #sizeBytes: number
   #last: number
-  #syncs = 0
-  #bytes = 0
+  #syncs = 1
+  #bytes: number
 
-  private constructor(read: SegmentsRead, { fileSystem, folder, epoch, segmentBytes }: LogOptions, open: OpenSegment) {
+  private constructor({ fileSystem, folder, epoch, segmentBytes }: LogOptions, begun: BegunLog) {
     this.#fileSystem = fileSystem
     this.#folder = folder
     this.#epoch = epoch
     this.#segmentBytes = segmentBytes ?? DEFAULT_SEGMENT_BYTES
-    this.#segments = [...read.chain.segments.map(({ file }) => ({ name: file.name, first: file.first })), open]
-    this.#encoder = new FrameEncoder(seedOfFile(open.name), read.end?.crc ?? 0)
-    this.#open = open
-    this.#last = read.end?.last ?? 0
+    this.#segments = [...begun.older, begun.open]
+    this.#open = begun.open
+    this.#encoder = new FrameEncoder(seedOfFile(begun.open.name), begun.crc)
+    this.#sizeBytes = begun.open.file.sizeBytes
+    this.#bytes = this.#sizeBytes
+    this.#last = begun.last
   }
 
-  /** Makes the new owner's first segment, which says what it accepts from those before. */
+  /** Makes the new owner's first segment. It is there whole or not at all. */
   static async open(read: SegmentsRead, options: LogOptions): Promise<SegmentStore> {
-    const open = await openSegment(options, read.nextSequence)
-    const store = new SegmentStore(read, options, open)
-    try {
-      store.#addHeader(read.end)
-      await store.#flush()
-      await store.#sync()
-      await options.fileSystem.syncDirectory(options.folder)
-      return store
-    } catch (error) {
-      await open.file.close().catch(() => undefined)
-      throw error
-    }
+    const { fileSystem, folder, epoch } = options
+    const { proven, unproven } = read
+    const first = unproven[0]?.sequence ?? read.nextSequence
+    const name = segmentName(first, epoch)
+    const encoder = new FrameEncoder(seedOfFile(name), proven?.crc ?? 0)
+    addHeader(encoder, { first, epoch, previous: proven })
+    const synced = proven?.last ?? 0
+    for (const entry of unproven) encoder.add({ ...entry, synced }, entry.payload)
+    await fileSystem.create(joinPath(folder, name), encoder.bytes)
+    await fileSystem.syncDirectory(folder)
+    const open = await openSegment(options, first)
+    // What is not known to be durable was written again: its segments are no part of the log any more.
+    const names = read.chain.segments.map(({ file }) => file)
+    const older = names.slice(0, names.findIndex((file) => file.name === proven?.name) + 1)
+    return new SegmentStore(options, { open, older, crc: encoder.chain, last: unproven.at(-1)?.sequence ?? synced })
   }
 
   get written(): GroupStore['written'] {
@@ -160,13 +153,6 @@ class SegmentStore implements GroupStore {
     await this.#append(payload)
   }
 
-  #addHeader(previous: SegmentEnd | undefined): void {
-    const { first } = this.#open
-    const header: SegmentHeader = { first, epoch: this.#epoch, previous }
-    const fields = { type: HEADER_TYPE, epoch: this.#epoch, sequence: first, synced: this.#last }
-    this.#encoder.add(fields, Buffer.from(JSON.stringify(header)))
-  }
-
   #openAhead(first: number): Promise<OpenSegment> {
     const opening = openSegment({ fileSystem: this.#fileSystem, folder: this.#folder, epoch: this.#epoch }, first).then(
       async (segment) => {
@@ -189,7 +175,7 @@ class SegmentStore implements GroupStore {
     this.#segments.push(next)
     this.#sizeBytes = 0
     this.#encoder.switchFile(seedOfFile(next.name))
-    this.#addHeader(end)
+    addHeader(this.#encoder, { first: next.first, epoch: this.#epoch, previous: end })
     // All of it is synced.
     await file.close()
   }
@@ -253,4 +239,10 @@ async function openSegment(
 ): Promise<OpenSegment> {
   const name = segmentName(first, epoch)
   return { name, first, file: await fileSystem.openAppend(joinPath(folder, name)) }
+}
+
+function addHeader(encoder: FrameEncoder, header: SegmentHeader): void {
+  const { first, epoch, previous } = header
+  const fields = { type: HEADER_TYPE, epoch, sequence: first, synced: previous?.last ?? 0 }
+  encoder.add(fields, Buffer.from(JSON.stringify(header)))
 }

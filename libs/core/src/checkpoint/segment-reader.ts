@@ -1,7 +1,7 @@
 /** Reads a segment log, and tells a torn tail from damage (E17). */
 import type { FileSystem } from '../storage/file-system.js'
 import { joinPath } from '../storage/paths.js'
-import type { LogLocation, LogReport, OnEntry } from './entry-log.js'
+import type { LogEntry, LogLocation, LogReport, OnEntry } from './entry-log.js'
 import { FRAME_HEADER_BYTES, HEADER_TYPE, seedOfFile, soundFrames, type Frame } from './frame.js'
 import { FrameReader } from './frame-reader.js'
 import {
@@ -20,8 +20,11 @@ export interface SegmentsRead {
   readonly firstSequence: number | undefined
   readonly damage: LogReport['damage']
   readonly tornBytes: number
-  /** Where the log ends; undefined for a log without any segment. */
-  readonly end: SegmentEnd | undefined
+  readonly lastSequence: number | undefined
+  /** How far the log is known to be durable; undefined for a log without any segment. */
+  readonly proven: SegmentEnd | undefined
+  /** The entries behind that: nothing after them says that they were synced. */
+  readonly unproven: readonly LogEntry[]
   /** Above every sequence that was seen anywhere, also in what is ignored. */
   readonly nextSequence: number
 }
@@ -49,6 +52,8 @@ class SegmentsReading {
   #entries = 0
   #firstSequence: number | undefined
   #end: SegmentEnd | undefined
+  #proven: SegmentEnd | undefined
+  #unproven: LogEntry[] = []
   #highest = 0
   #tornBytes = 0
 
@@ -67,7 +72,9 @@ class SegmentsReading {
       firstSequence: this.#firstSequence,
       damage,
       tornBytes: this.#tornBytes,
-      end: this.#end,
+      lastSequence: this.#entries === 0 ? undefined : this.#end?.last,
+      proven: this.#proven,
+      unproven: this.#unproven,
       nextSequence: this.#highest + 1,
     }
   }
@@ -129,7 +136,7 @@ class SegmentsReading {
     if (start >= file.sizeBytes) return { synced, sequence }
     const bytes = await this.#fileSystem.read(file.path, { start, length: file.sizeBytes - start })
     for (const frame of soundFrames(bytes, seedOfFile(file.name))) {
-      if (frame.epoch !== file.epoch) continue
+      if (frame.epoch > file.epoch) continue
       synced = Math.max(synced, frame.synced)
       sequence = Math.max(sequence, frame.sequence)
     }
@@ -148,31 +155,41 @@ class SegmentsReading {
     if (start === undefined) return { offset: 0, reason: 'the header is damaged' }
     const { previous } = start.header
     this.#end = { name: file.name, bytes: start.bytes, last: previous?.last ?? 0, crc: start.crc }
+    // That segment's end was durable before this one began. Whether this one is, only what follows its first group tells.
+    this.#prove(previous)
     const reader = new FrameReader(this.#fileSystem, file.path, seedOfFile(file.name), start.bytes, limit)
-    let expected = file.first
     for (let frames = await reader.next(); frames.length > 0; frames = await reader.next()) {
       for (const frame of frames) {
-        if (!follows(frame, file, expected++, this.#end.crc))
+        if (!follows(frame, file, this.#end))
           return { offset: this.#end.bytes, reason: 'the frame does not follow the one before' }
-        const given = this.#take(file.name, frame)
+        const given = this.#take(file, frame)
         if (given !== undefined) await given
       }
     }
     return reader.stopped === undefined ? undefined : { offset: reader.offset, reason: reader.stopped }
   }
 
-  #take(name: string, { type, epoch, sequence, payload, crc }: Frame): void | Promise<void> {
-    const bytes = (this.#end?.bytes ?? 0) + FRAME_HEADER_BYTES + payload.byteLength
-    this.#end = { name, bytes, last: sequence, crc }
+  #take(file: SegmentFile, { type, epoch, sequence, synced, payload, crc }: Frame): void | Promise<void> {
+    const before = this.#end
+    if (before !== undefined && synced >= before.last && synced >= file.first) this.#prove(before)
+    const bytes = (before?.bytes ?? 0) + FRAME_HEADER_BYTES + payload.byteLength
+    this.#end = { name: file.name, bytes, last: sequence, crc }
     this.#highest = sequence
     this.#firstSequence ??= sequence
     this.#entries++
-    return this.#onEntry({ sequence, type, epoch, payload })
+    const entry = { sequence, type, epoch, payload }
+    this.#unproven.push(entry)
+    return this.#onEntry(entry)
+  }
+
+  #prove(end: SegmentEnd | undefined): void {
+    this.#proven = end
+    if (this.#unproven.length > 0) this.#unproven = []
   }
 }
 
-function follows(frame: Frame, file: SegmentFile, expected: number, crc: number): boolean {
-  return (
-    frame.sequence === expected && frame.epoch === file.epoch && frame.previous === crc && frame.type !== HEADER_TYPE
-  )
+/** Sequences may leave some out where a new owner began; what was written again keeps the epoch of its first writer. */
+function follows(frame: Frame, file: SegmentFile, before: SegmentEnd): boolean {
+  if (frame.type === HEADER_TYPE || frame.previous !== before.crc) return false
+  return frame.sequence > before.last && frame.sequence >= file.first && frame.epoch <= file.epoch
 }

@@ -33,7 +33,13 @@ export interface MemoryFileSystemOptions {
  * itself is gone.
  */
 export function memoryFileSystem(options: MemoryFileSystemOptions = {}): FileSystem {
-  return new MemoryFileSystem(options.clock ?? systemClock)
+  const clock = options.clock ?? systemClock
+  return memoryFileSystemOf(newFolder(clock.now()), clock)
+}
+
+/** A disk in memory whose tree somebody else holds, too. */
+export function memoryFileSystemOf(root: MemoryFolder, clock: Clock): FileSystem {
+  return new MemoryFileSystem(root, clock)
 }
 
 function operation(doing: string, path: string): FileOperation {
@@ -51,9 +57,9 @@ class MemoryFileSystem implements FileSystem {
   readonly #clock: Clock
   readonly #root: MemoryFolder
 
-  constructor(clock: Clock) {
+  constructor(root: MemoryFolder, clock: Clock) {
     this.#clock = clock
-    this.#root = newFolder(clock.now())
+    this.#root = root
   }
 
   create(path: string, data: Uint8Array): Promise<void> {
