@@ -137,7 +137,7 @@ async function run(
   }
   if (failure !== undefined) throw failure
   const isDone = target()
-  if (isDone) await ssc.stop({ graceful: false })
+  if (isDone) await Promise.race([ssc.stop({ graceful: false }), death])
   return isDone
 }
 
@@ -146,7 +146,7 @@ async function undisturbed(build: Build): Promise<{ readonly written: unknown; r
   const clock = new ManualClock()
   const store = new LedgerStore()
   await run(launch(build, mortal.fileSystem, clock, store), clock, store)
-  return { written: store.contents(), operations: mortal.operations }
+  return { written: store.contents(script.length * 1_000), operations: mortal.operations }
 }
 
 describe('a process that dies at any disk operation loses and doubles nothing', () => {
@@ -167,7 +167,7 @@ describe('a process that dies at any disk operation loses and doubles nothing', 
             const later = new ManualClock(clock.now())
             await run(launch(build, disk, later, store), later, store)
           }
-          expect(store.contents(), `died ${when} operation ${String(n)}`).toEqual(written)
+          expect(store.contents(script.length * 1_000), `died ${when} operation ${String(n)}`).toEqual(written)
         }
       }
     },

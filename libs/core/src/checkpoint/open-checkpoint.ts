@@ -18,7 +18,7 @@ import { decodeEntry, type BatchEntry, type GraphRecord } from './entries.js'
 import type { EntryLog, LogEntry } from './entry-log.js'
 import { checkGraph, graphRecordOf, heirOf, statesOf, type Concessions, type Program } from './graph-check.js'
 import { LogImage, type LoggedBatch } from './log-image.js'
-import { openSegmentLog as openEntryLog } from './segment-log.js'
+import { openEntryLog } from './open-log.js'
 import { takeOwnership, type Ownership } from './ownership.js'
 import { readSnapshotBase, readSnapshotParts, removeOtherSnapshots, type SnapshotPlace } from './snapshots.js'
 

@@ -46,6 +46,7 @@ export interface OpenLogParts {
 export async function openLog(parts: OpenLogParts, options: CheckpointOptions): Promise<ApplicationLog> {
   if (options.checkpoint === undefined) return withoutCheckpoint(parts)
   requireNames(parts)
+  parts.graph.keepsSlices = true
   const { engine, appName } = parts.context
   const { fileSystem, path: folder } = engine.fileSystems.resolve(options.checkpoint)
   const opened = await openCheckpoint({

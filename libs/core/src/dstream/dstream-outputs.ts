@@ -71,7 +71,9 @@ export abstract class DStreamOutputs<out T> {
 
   #addSink(kind: string, sink: Sink<T>, options: OutputOptions | undefined): void {
     const { graph } = this.node
-    const id = graph.opId(kind, options)
+    // An output is known by where it writes to: another one before it must not change its id (E11).
+    const where = `${encodeURIComponent(sink.name)}:${encodeURIComponent(sink.target)}`
+    const id = graph.opId(`${kind}:${where}`, options)
     graph.addOutput(sinkOutput(this.node, id, sink as Sink<unknown>, options))
   }
 }

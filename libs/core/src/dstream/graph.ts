@@ -27,6 +27,8 @@ export class StreamGraph {
   readonly states: StatefulStream[] = []
   /** How long every stream keeps its RDDs at least. */
   rememberMs = 0
+  /** Whether slices that cannot be made again are kept in a log. */
+  keepsSlices = false
   /** Set while a batch runs. */
   running: RddScope | undefined
   readonly #counters = new Map<string, number>()

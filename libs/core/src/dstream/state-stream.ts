@@ -47,6 +47,10 @@ abstract class StateStream extends StreamNode implements StatefulStream {
     this.graph.addState(this)
   }
 
+  override get knownPartitioner(): Partitioner | undefined {
+    return this.keepsKeys ? this.partitioner : undefined
+  }
+
   // What it gave is made from state that has gone on since (E4).
   override get isRecomputable(): boolean {
     return false
@@ -229,6 +233,10 @@ export class SnapshotStream extends StreamNode implements StatefulStream {
 
   resume(): void {
     // The state is the parent's.
+  }
+
+  override get knownPartitioner(): Partitioner {
+    return this.parents[0].partitioner
   }
 
   override get isRecomputable(): boolean {

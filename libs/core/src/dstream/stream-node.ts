@@ -1,6 +1,8 @@
 /** A stream inside the engine: knows its parents, its interval, and how to make the RDD of a time. Holds no data. */
 import { SluiceError } from '../errors.js'
-import { UnionNode, type RddNode } from '../rdd/lineage.js'
+import { PartitionwiseNode, UnionNode, type RddNode } from '../rdd/lineage.js'
+import type { Pipeline } from '../rdd/pipeline.js'
+import type { Partitioner } from '../rdd/types.js'
 import type { StorageLevel } from '../storage/storage-level.js'
 import type { BatchTime, Duration } from '../time/duration.js'
 import { isValidTime } from '../time/ticks.js'
@@ -47,8 +49,16 @@ export abstract class StreamNode implements StreamAtTimes {
     return !this.isNondeterministic && this.parents.every((parent) => parent.isRecomputable)
   }
 
-  /** Takes over the RDD of an earlier run's batch. */
-  resumeAt(time: BatchTime, rdd: RddNode): void {
+  /** How every RDD of this stream is spread, where that is known without making one. */
+  get knownPartitioner(): Partitioner | undefined {
+    return undefined
+  }
+
+  /** Takes over what an earlier run's batch has kept. */
+  resumeAt(time: BatchTime, kept: RddNode): void {
+    const partitioner = this.knownPartitioner
+    const isSpread = partitioner !== undefined && partitioner.partitions === kept.partitions
+    const rdd = isSpread ? new PartitionwiseNode([kept], ([input]) => (input as Pipeline).source, partitioner) : kept
     rdd.isOwned = true
     this.#generated.set(time, rdd)
   }

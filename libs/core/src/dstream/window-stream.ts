@@ -1,7 +1,7 @@
 /** Windows: the RDDs of the last batches, together. */
 import { requireArgument } from '../errors.js'
 import type { RddNode } from '../rdd/lineage.js'
-import { SourceNode } from '../rdd/lineage.js'
+import { SourceNode, UnionNode } from '../rdd/lineage.js'
 import { unionOf } from '../rdd/union.js'
 import type { StorageLevel } from '../storage/storage-level.js'
 import { formatDuration, isMultipleOf, type BatchTime, type Duration } from '../time/duration.js'
@@ -55,9 +55,18 @@ export function slicesOf(parent: StreamNode, from: BatchTime, to: BatchTime): Rd
   const slices: RddNode[] = []
   for (const time of sliceTimes(parent, from, to)) {
     const rdd = parent.at(time)
-    if (rdd !== undefined) slices.push(rdd)
+    if (rdd !== undefined) slices.push(isKeptBare(parent) ? bare(rdd) : rdd)
   }
   return slices
+}
+
+/** Whether slices come back from a log without knowledge of how they are spread: then it must not count before either (E10). */
+function isKeptBare(parent: StreamNode): boolean {
+  return parent.graph.keepsSlices && !parent.isRecomputable && parent.knownPartitioner === undefined
+}
+
+function bare(rdd: RddNode): RddNode {
+  return rdd.partitioner === undefined ? rdd : new UnionNode([rdd])
 }
 
 /** Window and slide must be multiples of the parent's slide. */

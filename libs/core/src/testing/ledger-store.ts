@@ -10,15 +10,16 @@ interface LedgerRow {
 }
 
 export class LedgerStore {
-  readonly #tables = new Map<string, unknown[]>()
+  readonly #tables = new Map<string, (readonly [number, number, unknown])[]>()
   readonly #ledger = new Map<string, LedgerRow>()
 
   /** Time of the first batch that was written. */
   firstBatch: number | undefined
 
-  /** What was written, by table, in order: time since the first batch, partition, record. */
-  contents(): Record<string, unknown[]> {
-    return Object.fromEntries(this.#tables)
+  /** What the first batches have written, by table, in order: time since the first batch, partition, record. */
+  contents(untilMs = Infinity): Record<string, unknown[]> {
+    const first = (rows: readonly (readonly [number, number, unknown])[]): unknown[] => rows.filter(([time]) => time < untilMs)
+    return Object.fromEntries(Array.from(this.#tables, ([table, rows]) => [table, first(rows)]))
   }
 
   sink(table: string): Sink<unknown> {
@@ -33,7 +34,7 @@ export class LedgerStore {
         if (!this.#isNew(id)) return
         const rows = this.#tables.get(table) ?? []
         const time = id.batchTime - (this.firstBatch ??= id.batchTime)
-        this.#tables.set(table, [...rows, ...records.map((record) => [time, id.partition, record])])
+        this.#tables.set(table, [...rows, ...records.map((record) => [time, id.partition, record] as const)])
       },
     }
   }
