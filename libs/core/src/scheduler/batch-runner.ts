@@ -99,8 +99,10 @@ export class BatchRunner {
       const jobs = await this.#jobs(plan.time, scopes)
       const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
       await log.start({ time: plan.time, partitions, sideData: scopes.sideDataRead })
-      const digest = digestOf(plan)
-      await this.#runUnfinished(jobs, (job) => this.#runOutput(job, plan, digest, infos, signal), signal)
+      let digest: string | undefined
+      // Only sinks ask for it.
+      const planDigest = (): string => (digest ??= digestOf(plan))
+      await this.#runUnfinished(jobs, (job) => this.#runOutput(job, plan, planDigest, infos, signal), signal)
       await this.#evaluateStates(plan.time, signal)
     } finally {
       graph.running = undefined
@@ -149,7 +151,7 @@ export class BatchRunner {
   async #runOutput(
     job: Job,
     plan: PlanRecord,
-    planDigest: string,
+    planDigest: () => string,
     infos: OutputInfo[],
     signal: AbortSignal,
   ): Promise<void> {
@@ -173,7 +175,8 @@ export class BatchRunner {
           time: plan.time,
           scope,
           write: (rdd, sink, options) => {
-            const id = { app: log.app, output: output.id, batchTime: plan.time, planDigest, epoch: log.epoch }
+            const shared = { app: log.app, output: output.id, batchTime: plan.time }
+            const id = { ...shared, planDigest: planDigest(), epoch: log.epoch }
             let writer = this.#writers.get(output.id)
             if (writer === undefined)
               this.#writers.set(output.id, (writer = new OutputWriter(sink, options, host.runner, clock)))
