@@ -68,7 +68,7 @@ async function rowsOf(label: string, workload: Workload, sizes: Sizes): Promise<
       contest('inverse by plain', INVERSE_AIM, ours.inverse, ours.plain),
       contest('the same by hand', INVERSE_AIM, byHand.inverse, byHand.plain),
     ],
-    sizes.repeats({ warmUp: 1, rounds: 7 }),
+    sizes.repeats({ warmUp: 1, rounds: 5 }),
   )
   for (const driver of drivers) await driver.stop()
   return rows
