@@ -10,15 +10,16 @@ export interface Spread {
 
 /** Median and quartiles of at least one number, by linear interpolation. */
 export function spreadOf(values: readonly number[]): Spread {
-  const sorted = Float64Array.from(values).sort()
-  return { median: quantile(sorted, 0.5), low: quantile(sorted, 0.25), high: quantile(sorted, 0.75) }
+  return { median: quantile(values, 0.5), low: quantile(values, 0.25), high: quantile(values, 0.75) }
 }
 
 export function median(values: readonly number[]): number {
   return spreadOf(values).median
 }
 
-function quantile(sorted: Float64Array, share: number): number {
+/** The value that `share` of at least one number are not above. */
+export function quantile(values: Iterable<number>, share: number): number {
+  const sorted = Float64Array.from(values).sort()
   const at = (sorted.length - 1) * share
   const below = sorted[Math.floor(at)] ?? Number.NaN
   const above = sorted[Math.ceil(at)] ?? Number.NaN

@@ -1,5 +1,6 @@
 /** Every benchmark there is, in the order in which they run. A new one is added here. */
 import type { Benchmark } from '../benchmark.js'
+import { batch } from './batch.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { join } from './join.js'
@@ -22,6 +23,7 @@ export const benchmarks: readonly Benchmark[] = [
   sortBy,
   shuffleBudget,
   compile,
+  batch,
   mapWithState,
   updateStateByKey,
   window,

@@ -202,8 +202,8 @@ export class Engine implements ScopeHost {
   }
 
   #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    const { app, batchTime = this.clock.now(), planDigest = '', epoch = 0 } = job
-    const id = { app, output, batchTime, planDigest, epoch }
+    const { app, batchTime = this.clock.now(), planDigest, epoch = 0 } = job
+    const id = { app, output, batchTime, planDigest: planDigest?.() ?? '', epoch }
     return new OutputWriter(sink, undefined, this.runner, this.clock).write(node, { id, offsets: {}, job })
   }
 

@@ -15,6 +15,9 @@ import { StreamingContext } from './streaming-context.js'
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
+/** Parts of the long run, each looked at by itself. */
+const PARTS = 3
+
 /** The local executor, with its compiled stages to be seen. */
 function openExecutor(stages: StageCache): Executor {
   let pacer: LoopPacer | undefined
@@ -68,7 +71,16 @@ test('10,000 batches leave heap, block store, compiled stages, timers and listen
       await until(() => completed > before)
     }
   }
-  const measure = (): { heapBytes: number; blocks: number; bytes: number; stages: number; sleeping: number } => {
+  const measure = async (): Promise<{
+    heapBytes: number
+    blocks: number
+    bytes: number
+    stages: number
+    sleeping: number
+  }> => {
+    collectGarbage()
+    // What was collected may have left work to be done, which holds something itself.
+    await clock.settle()
     collectGarbage()
     const { blocks: count, memoryBytes, diskBytes } = blocks.stats()
     const { heapUsed } = process.memoryUsage()
@@ -81,15 +93,22 @@ test('10,000 batches leave heap, block store, compiled stages, timers and listen
     }
   }
   await run(1_000)
-  const before = measure()
-  await run(9_000)
-  const after = measure()
-  const { heapBytes, ...flat } = after
+  const before = await measure()
+  const growths: number[] = []
+  let last = before
+  for (let part = 0; part < PARTS; part++) {
+    await run(9_000 / PARTS)
+    const after = await measure()
+    growths.push(after.heapBytes - last.heapBytes)
+    last = after
+  }
+  const { heapBytes: _, ...flat } = last
   // The length of `word-N` differs.
   expect(flat).toEqual({ ...flat, blocks: before.blocks, stages: before.stages, sleeping: before.sleeping })
-  expect(after.bytes).toBeLessThan(before.bytes + 1_000)
-  expect(after.blocks).toBeLessThan(20)
-  expect(heapBytes - before.heapBytes).toBeLessThan(2 * 2 ** 20)
+  expect(last.bytes).toBeLessThan(before.bytes + 1_000)
+  expect(last.blocks).toBeLessThan(20)
+  // A leak grows in every part; code that V8 compiles, and what it learns on the way, in one or the other.
+  expect(Math.min(...growths)).toBeLessThan((2 * 2 ** 20) / PARTS)
   await ssc.stop()
   expect(clock.sleeping).toBe(0)
-}, 120_000)
+}, 600_000)

@@ -544,8 +544,10 @@ test('an operator that was refused leaves nothing behind', async () => {
   expect(out).toEqual([[['a', 1]]])
 })
 
-test('checkpoint() says that this version has no log', () => {
-  expect(() => contextOf().queueStream([]).checkpoint()).toThrow(/no batch log yet/)
+test('checkpoint() of a stream needs a checkpoint of the context', async () => {
+  const { ssc } = harness()
+  ssc.queueStream([]).checkpoint().print()
+  await expect(ssc.start()).rejects.toSatisfy(codeIs('CHECKPOINT_UNAVAILABLE'))
 })
 
 test('E12: batches that a clock set forward skips are no batches: unions and joins over them are not asked for', async () => {

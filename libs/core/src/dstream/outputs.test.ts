@@ -74,6 +74,62 @@ test('saveAsTextFiles writes one folder per batch, prefix-TIME.suffix', async ()
   expect(Buffer.from(await disk.read('out/wc-1000.txt/part-00001')).toString()).toBe('(b,1)\n(c,1)\n')
 })
 
+test('saveAsObjectFiles writes folders as text files do, and objectFile reads them back with all types', async () => {
+  const { ssc, disk, batches } = harness()
+  const rich = {
+    none: undefined,
+    nothing: null,
+    numbers: [-0, NaN, Infinity, 1.5, 2 ** 60],
+    big: 12n ** 40n,
+    day: new Date(5),
+    bytes: Uint8Array.of(1, 2),
+    map: new Map([['a', new Set([1])]]),
+    text: 'a\nb\uD83D',
+  }
+  const many = Array.from({ length: 3_000 }, (_, i) => [`key-${String(i)}`, i])
+  ssc.queueStream<unknown>([[rich, 'x', 7], [], many], { partitions: 2 }).saveAsObjectFiles('out/all', 'bin')
+  await ssc.start()
+  await batches(3)
+  const folders: Record<string, string[]> = {}
+  for await (const { name } of disk.list('out')) {
+    const names: string[] = (folders[name] = [])
+    for await (const file of disk.list(`out/${name}`)) names.push(file.name)
+    names.sort()
+  }
+  const whole = ['_SUCCESS', '_identity', 'part-00000', 'part-00001']
+  expect(folders).toEqual({ 'all-1000.bin': whole, 'all-3000.bin': whole })
+  const { sluiceContext: sc } = ssc
+  expect(await sc.objectFile('out/all-1000.bin').collect()).toStrictEqual([rich, 'x', 7])
+  expect(await sc.objectFile('out/all-3000.bin', 3).collect()).toEqual(many)
+  expect(await sc.objectFile('out/all-3000.bin/part-00001').count()).toBe(1_500)
+  await ssc.stop({ graceful: false })
+})
+
+test('records that object files cannot hold fail the batch with UNSERIALIZABLE', async () => {
+  const { ssc, clock, end } = harness()
+  ssc.queueStream<unknown>([[() => 1]]).saveAsObjectFiles('out/functions')
+  await ssc.start()
+  const ended = end()
+  await clock.advance(1_000)
+  expect(await ended).toMatchObject({ code: 'UNSERIALIZABLE' })
+})
+
+test('an object file that is cut off is DATA_CORRUPT, naming the file', async () => {
+  const { ssc, disk, batch } = harness()
+  ssc.queueStream([[1, 2, 3]]).saveAsObjectFiles('out/numbers')
+  await ssc.start()
+  await batch()
+  const path = 'out/numbers-1000/part-00000'
+  const bytes = await disk.read(path)
+  await disk.remove(path)
+  const file = await disk.openAppend(path)
+  await file.append(bytes.subarray(0, bytes.byteLength - 1))
+  await file.close()
+  const read = ssc.sluiceContext.objectFile(path).collect()
+  await expect(read).rejects.toMatchObject({ code: 'DATA_CORRUPT', message: expect.stringContaining(path) as string })
+  await ssc.stop({ graceful: false })
+})
+
 test('saveAsTextFiles with an unknown scheme fails where it is declared, naming what to do', () => {
   const { ssc } = harness()
   expect(() => {

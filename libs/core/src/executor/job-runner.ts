@@ -19,7 +19,7 @@ export interface JobContext {
   readonly batchTime: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Of a batch: what its sinks are told (E1). */
-  readonly planDigest?: string | undefined
+  readonly planDigest?: (() => string) | undefined
   readonly epoch?: number | undefined
   /** Tries of each task. Default: as the runner's options say. */
   readonly maxFailures?: number | undefined

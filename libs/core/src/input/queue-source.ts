@@ -42,7 +42,7 @@ export function queueSource<T>(
     },
     partitions({ first, count }) {
       const batches = queue.slice(first, first + count).filter((batch) => batch !== absent)
-      const records = batches.flat(1) as T[]
+      const records = batches.length === 1 ? (batches[0] as readonly T[]) : batches.flat(1)
       return Array.from({ length: partitions }, (_, i) =>
         records.slice(
           Math.floor((i * records.length) / partitions),

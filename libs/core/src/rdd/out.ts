@@ -85,6 +85,9 @@ export interface Combining {
   readonly copies?: boolean
 }
 
+/** New keys in a row after which nobody waits for one that comes again: each combiner is checked at the end too. */
+const NEW_KEYS = 1_024
+
 /** Combines the values of each key. When `limit` keys are held, `onFull` takes them over and the map starts anew. */
 export class CombineOut implements Out {
   readonly kind = 'combine'
@@ -99,6 +102,7 @@ export class CombineOut implements Out {
   keyed: KeyedMap<unknown>
   pending = false
   reached = false
+  #newKeys = 0
 
   constructor(
     operator: string,
@@ -140,6 +144,7 @@ export class CombineOut implements Out {
     if (box === undefined) {
       const { create } = this.functions
       this.insert(this.box(key, create === undefined ? value : refusePromise(create(value), this.operator)))
+      if (++this.#newKeys >= NEW_KEYS) this.reached = true
     } else {
       box.v = refusePromise(this.functions.add(box.v, value), this.operator)
       this.reached = true

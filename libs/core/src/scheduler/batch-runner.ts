@@ -47,7 +47,7 @@ export interface BatchRunnerParts {
 }
 
 /** What all jobs of a batch have in common. */
-type BatchJob = Omit<JobContext, 'output'> & { readonly planDigest: string }
+type BatchJob = Omit<JobContext, 'output'> & { readonly planDigest: () => string }
 
 /** An output that has an RDD in this batch. */
 interface Job {
@@ -102,7 +102,7 @@ export class BatchRunner {
     const { graph, log, host } = this.#parts
     const { time } = plan
     const before = log.batch(time)
-    const job = { app: log.app, batchTime: time, signal, planDigest: digestOf(plan), epoch: log.epoch }
+    const job = { app: log.app, batchTime: time, signal, planDigest: once(() => digestOf(plan)), epoch: log.epoch }
     const scopes = new BatchFunctions(host, job, before?.start?.sideData)
     graph.running = scopes.scope('slice')
     try {
@@ -206,7 +206,8 @@ export class BatchRunner {
           time: plan.time,
           scope,
           write: (rdd, sink, options) => {
-            const id = { app: log.app, output: output.id, batchTime: plan.time, planDigest, epoch: log.epoch }
+            const shared = { app: log.app, output: output.id, batchTime: plan.time }
+            const id = { ...shared, planDigest: planDigest(), epoch: log.epoch }
             let writer = this.#writers.get(output.id)
             if (writer === undefined)
               this.#writers.set(output.id, (writer = new OutputWriter(sink, options, host.runner, clock)))
@@ -233,6 +234,12 @@ export class BatchRunner {
     release(graph.clearBefore(time))
     log.forget(time - Math.max(0, ...inputs.map(({ rememberMs }) => rememberMs)))
   }
+}
+
+/** Only sinks ask for a digest. */
+function once(make: () => string): () => string {
+  let made: string | undefined
+  return () => (made ??= make())
 }
 
 /** The function's own error counts before that of an action it did not await. */

@@ -351,5 +351,5 @@ test('sinks are opened before the first batch and closed after the last', async 
   const { batch, ssc } = await started(sink, { retry: { minDelay: seconds(1) } })
   await batch()
   await ssc.stop({ graceful: false })
-  expect(calls).toEqual(['open to-0 0 undefined', 'write', 'close'])
+  expect(calls).toEqual([`open to:${sink.name}:${sink.target}-0 0 undefined`, 'write', 'close'])
 })

@@ -61,6 +61,24 @@ test('E12: with the clock set forward, the next batch has the new time, aligned,
   expect(seen.map(([, now]) => now)).toEqual([201_250, 202_150, 203_050])
 })
 
+test('E12: a tick that is late by nearly an interval is not skipped, whatever the wall clock rounds off', async () => {
+  const clock = new ManualClock(12_345.9)
+  const whole = Object.assign(Object.create(clock) as ManualClock, { now: () => Math.floor(clock.now()) })
+  for (const name of ['monotonic', 'sleep'] as const) Object.assign(whole, { [name]: clock[name].bind(clock) })
+  const ticker = new Ticker(whole, INTERVAL)
+  // Due when 655 ms have passed; 999.5 ms later the wall clock shows 14 s already.
+  await clock.advance(655 + 999.5)
+  const late = [await ticker.next(never)]
+  for (let i = 0; i < 3; i++) {
+    const next = ticker.next(never)
+    while (clock.nextDueMs !== undefined) await clock.advance(clock.nextDueMs)
+    late.push(await next)
+  }
+  expect(late).toEqual([13_000, 14_000, 15_000, 16_000])
+  // And none comes before its time.
+  expect(clock.now()).toBeGreaterThanOrEqual(16_000)
+})
+
 test('E12: set back before the first tick, no batch is at or before the zero time', async () => {
   const clock = new ManualClock(100_000)
   const ticker = new Ticker(clock, INTERVAL)

@@ -46,10 +46,15 @@ export class Ticker {
   /** The next batch time, without waiting: for a last batch at a graceful stop. */
   take(): BatchTime {
     const overdue = this.#clock.monotonic() - this.#due
-    const aligned = lastTick(this.#clock.now(), this.zeroTime, this.#intervalMs)
-    // Overdue ticks have their own times, one after another; only the latest may follow the wall clock.
+    const now = this.#clock.now()
+    const next = this.#last + this.#intervalMs
+    // Overdue ticks have their own times, one after another; only the latest may follow the wall clock. It does when that
+    // was set forward: a tick that is late by nearly an interval must not take the time of the one after it.
+    const wasSetForward = now - (next + overdue) >= this.#intervalMs
     const time =
-      overdue >= this.#intervalMs ? this.#last + this.#intervalMs : Math.max(aligned, this.#last + this.#intervalMs)
+      wasSetForward && overdue < this.#intervalMs
+        ? Math.max(next, lastTick(now, this.zeroTime, this.#intervalMs))
+        : next
     this.#last = time
     this.#due += this.#intervalMs + this.#correction(time)
     return time

@@ -3,7 +3,7 @@
  * committed when the batch is, and vanish when it is not (E5). Nothing here can be changed from outside (E6): plain data
  * is frozen, anything else is copied on its way in and out.
  */
-import { deepCopy } from '../rdd/copy.js'
+import { deepCopy, ownText, ownTexts } from '../rdd/copy.js'
 import { freezeDeep } from '../rdd/freeze.js'
 import { isPrimitiveKey, KeyedMap, type Box } from '../rdd/keys.js'
 import type { BatchTime } from '../time/duration.js'
@@ -84,9 +84,10 @@ export class StatePartition {
   }
 
   #ownKey(key: unknown): unknown {
+    if (typeof key === 'string') return ownText(key)
     // A Map takes -0 for 0; so do we.
     if (isPrimitiveKey(key)) return key === 0 ? 0 : key
-    const own = deepCopy(key)
+    const own = ownTexts(deepCopy(key))
     if (!freezeDeep(own)) this.#copiesKeys = true
     return own
   }
@@ -111,7 +112,8 @@ export class StatePartition {
   write(cell: Cell, next: unknown): void {
     if (!cell.touched) this.touch(cell)
     cell.nextCopies = typeof next === 'object' && next !== null && !freezeDeep(next)
-    cell.next = cell.nextCopies ? deepCopy(next) : next
+    if (typeof next === 'string') cell.next = next === cell.v ? cell.v : ownText(next)
+    else cell.next = cell.nextCopies ? deepCopy(next) : next
   }
 
   /** Marks a cell as changed by this batch, to what it was. */

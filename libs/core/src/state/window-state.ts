@@ -41,15 +41,28 @@ export async function slideWindow(
   return () => partition.pairs(kept)
 }
 
+/**
+ * The cells of the records of a slice that entered, so that it leaves without looking its keys up again. A key that is in a
+ * slice of the window keeps its cell. Slices that went to disk meanwhile are other arrays when they come back: theirs are
+ * looked up.
+ */
+type Entered = WeakMap<readonly unknown[], readonly Cell[]>
+
+const enteredOf = new WeakMap<StatePartition, Entered>()
+
 class Slide {
   readonly #partition: StatePartition
   readonly #functions: WindowFunctions
   readonly #env: TaskEnv
+  readonly #entered: Entered
 
   constructor(partition: StatePartition, functions: WindowFunctions, env: TaskEnv) {
     this.#partition = partition
     this.#functions = functions
     this.#env = env
+    let entered = enteredOf.get(partition)
+    if (entered === undefined) enteredOf.set(partition, (entered = new WeakMap()))
+    this.#entered = entered
   }
 
   async forgetAll(): Promise<void> {
@@ -59,7 +72,10 @@ class Slide {
   }
 
   leave(slice: Chunks): Promise<void> {
-    return this.#eachPair(slice, (cell, value) => {
+    const partition = this.#partition
+    const cellsOf = (chunk: readonly unknown[]): readonly Cell[] | undefined => this.#entered.get(chunk)
+    return this.#eachPair(slice, cellsOf, (key, value, known) => {
+      const cell = known ?? partition.cell(key)
       const slices = slicesOf(cell)
       // The last slice of a key takes it along: what the inverse would leave of it may not be exactly nothing.
       if (slices === 1) this.#set(cell, undefined, 0)
@@ -69,7 +85,16 @@ class Slide {
   }
 
   enter(slice: Chunks): Promise<void> {
-    return this.#eachPair(slice, (cell, value) => {
+    const partition = this.#partition
+    let cells: Cell[] = []
+    let at = 0
+    const startChunk = (chunk: readonly unknown[]): undefined => {
+      this.#entered.set(chunk, (cells = new Array<Cell>(chunk.length)))
+      at = 0
+    }
+    return this.#eachPair(slice, startChunk, (key, value) => {
+      const cell = partition.cell(key)
+      cells[at++] = cell
       const slices = slicesOf(cell)
       this.#set(cell, slices === 0 ? value : this.#call(this.#functions.reduce, cell, value), slices + 1)
     })
@@ -92,15 +117,19 @@ class Slide {
     return kept
   }
 
-  async #eachPair(slice: Chunks, use: (cell: Cell, value: unknown) => void): Promise<void> {
-    const partition = this.#partition
+  async #eachPair(
+    slice: Chunks,
+    cellsOf: (chunk: readonly unknown[]) => readonly Cell[] | undefined,
+    use: (key: unknown, value: unknown, cell: Cell | undefined) => void,
+  ): Promise<void> {
     const { pacer } = this.#env
     for await (const chunk of slice) {
+      const cells = cellsOf(chunk)
       for (let from = 0; from < chunk.length;) {
         const to = Math.min(chunk.length, from + pacer.slice)
         for (let i = from; i < to; i++) {
           const pair = asPair(chunk[i], this.#functions.operator)
-          use(partition.cell(pair[0]), pair[1])
+          use(pair[0], pair[1], cells?.[i])
         }
         if (pacer.ran(to - from)) await pacer.yield()
         from = to
