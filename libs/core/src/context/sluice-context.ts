@@ -33,7 +33,7 @@ export interface SluiceContextOptions {
   readonly parallelism?: number | undefined
   /** What blocks in memory may take, estimated, in bytes. Default: 512 MiB. */
   readonly memoryBudgetBytes?: number | undefined
-  /** Keys or records that one operator holds in a task before it spills. Default: one for each 512 bytes of the budget. */
+  /** Keys, records or grouped values that one operator holds in a task before it spills. Default: one for each 512 bytes of the budget. */
   readonly spillRecords?: number | undefined
   /** Tries of a task before its job fails. Default: 4. */
   readonly taskMaxFailures?: number | undefined

@@ -1,5 +1,6 @@
 /** Combining the values of each key: the result side of `reduceByKey`, `combineByKey`, `groupByKey` and their kin. */
-import { ExternalMap } from './external.js'
+import { grouping } from './engine-functions.js'
+import { ExternalMap, weighOne, type Weigh } from './external.js'
 import type { KeyedMap } from './keys.js'
 import { CombineOut, refusePromise, type Aggregator, type Combining } from './out.js'
 import type { Source, TaskEnv } from './pipeline.js'
@@ -13,7 +14,7 @@ export async function* aggregatedChunks(
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
   const { operator, aggregator } = source
-  const external = new ExternalMap(operator, aggregator.merge, env)
+  const external = new ExternalMap(operator, aggregator.merge, env, listsValues(aggregator) ? weighList : weighOne)
   const out = new CombineOut(operator, combiningOf(source.from, aggregator), {
     limit: env.spillRecords,
     onFull: (keyed) => {
@@ -28,8 +29,16 @@ export async function* aggregatedChunks(
   } else yield* pairChunks(out.keyed, operator)
 }
 
-function combiningOf(from: 'values' | 'combiners', { create, add, merge }: Aggregator): Combining {
-  if (from === 'values') return { create, add }
+/** Whether combiners are lists of all values of their key, so that few keys may be much. */
+function listsValues({ add }: Aggregator): boolean {
+  return add === grouping.add
+}
+
+const weighList: Weigh = (pair) => (pair as readonly [unknown, readonly unknown[]])[1].length
+
+function combiningOf(from: 'values' | 'combiners', aggregator: Aggregator): Combining {
+  const { create, add, merge } = aggregator
+  if (from === 'values') return { create, add, lists: listsValues(aggregator) }
   // Combiners that come out of a shuffle block may be read again: what `merge` may change, or keep a part of, is copied.
   // Values that are their own combiners must not be changed by anybody.
   return { create: undefined, add: merge, copies: create !== undefined }

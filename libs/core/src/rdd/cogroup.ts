@@ -1,8 +1,16 @@
 /** Bringing together the values of each key from several RDDs. */
-import { bucketOf, mergeRuns, SPILL_BUCKETS, SpilledBuckets, writeRun, type Sequenced } from './external.js'
+import {
+  bucketOf,
+  mergeRuns,
+  SequencedRun,
+  SPILL_BUCKETS,
+  SpilledBuckets,
+  type Sequenced,
+  type Weigh,
+} from './external.js'
 import { KeyedMap, type Box } from './keys.js'
 import { asPair } from './out.js'
-import type { Source, Spill, TaskEnv } from './pipeline.js'
+import type { Source, TaskEnv } from './pipeline.js'
 import { politeChunks } from './run.js'
 
 const CHUNK = 1_024
@@ -96,6 +104,11 @@ export async function* cogroupedChunks(
   else yield* spilledGroups(operator, inputs.length, buckets, env)
 }
 
+const weighLists: Weigh = (group) => {
+  const [, lists] = group as readonly [unknown, readonly (readonly unknown[])[]]
+  return lists.reduce((sum, list) => sum + list.length, 0)
+}
+
 function addToBuckets(
   buckets: SpilledBuckets,
   input: number,
@@ -145,7 +158,7 @@ async function* spilledGroups(
   buckets: SpilledBuckets,
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
-  const runs: Spill[] = []
+  const runs: SequencedRun[] = []
   for (let bucket = 0; bucket < SPILL_BUCKETS; bucket++) {
     const grouper = new Grouper(operator, inputs)
     for await (const chunk of buckets.read(bucket)) {
@@ -154,8 +167,8 @@ async function* spilledGroups(
         grouper.add(input, key, value, sequence)
       }
     }
-    const run = await env.spill()
-    await writeRun(run, grouper.entries(), env)
+    const run = new SequencedRun(await env.spill(), env, weighLists)
+    await run.write(grouper.entries())
     runs.push(run)
   }
   yield* mergeRuns(runs, env)

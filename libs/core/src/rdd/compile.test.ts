@@ -69,6 +69,7 @@ describe('generated source', () => {
     new CollectOut(evil),
     new CountOut(evil),
     new CombineOut(evil, { create: () => evil, add: () => evil }),
+    new CombineOut(evil, { create: () => evil, add: () => evil, lists: true }),
     new CombineOut(evil, { create: undefined, add: () => evil }),
     new CombineOut(evil, { create: undefined, add: () => evil, copies: true }),
     new BucketOut(evil, hashPartitioner(2), writer),

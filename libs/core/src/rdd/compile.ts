@@ -41,6 +41,7 @@ const takesPairs: ReadonlySet<OpKind> = new Set<OpKind>(['mapValues', 'flatMapVa
 /** What becomes of a value, by the shape of a `CombineOut`: the first of its key, and a further one. */
 const combined = (x: string): Readonly<Record<string, readonly [first: string, further: string]>> => ({
   create: [`create(${x}[1])`, `${x}[1]`],
+  list: [`create(${x}[1])`, `${x}[1]`],
   copy: [`out.copy(${x}[1])`, `out.copy(${x}[1])`],
   value: [`${x}[1]`, `${x}[1]`],
 })
@@ -85,8 +86,9 @@ function boxTemplate(stage: number): string {
 /** Boxes are found once and changed in place. A pair as key is taken apart at once: unless it is new, V8 never makes it. */
 function combineTemplate(x: string, shape: string): string {
   const [first, further] = combined(x)[shape] as readonly [string, string]
+  const count = shape === 'list' ? '; if (--out.room <= 0) map = out.handOver()' : ''
   const found = (key: string): string =>
-    `if (b === undefined) map = out.insert(box(${key}, ${first})); else b.v = add(b.v, ${further})`
+    `if (b === undefined) map = out.insert(box(${key}, ${first})); else { b.v = add(b.v, ${further})${count} }`
   return (
     `const k = ${x}[0]; if (typeof k === 'string' || typeof k === 'number') { const b = map.get(k); ${found('k')} } ` +
     `else if (Array.isArray(k) && k.length === 2) { const p = k[0], q = k[1], b = out.keyed.findTwo(p, q); ${found('[p, q]')} } ` +

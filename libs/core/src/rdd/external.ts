@@ -64,14 +64,16 @@ export class ExternalMap {
   readonly #env: TaskEnv
   readonly #buckets: SpilledBuckets
   readonly #taken: KeyedMap<unknown>[] = []
+  readonly #weigh: Weigh
   #sequence = 0
   /** Whether there was more than one map. */
   used = false
 
-  constructor(operator: string, merge: AnyFunction, env: TaskEnv) {
+  constructor(operator: string, merge: AnyFunction, env: TaskEnv, weigh: Weigh) {
     this.#operator = operator
     this.#merge = merge
     this.#env = env
+    this.#weigh = weigh
     this.#buckets = new SpilledBuckets(env)
   }
 
@@ -99,10 +101,10 @@ export class ExternalMap {
   /** All pairs, keys first seen first. */
   async *chunks(): AsyncGenerator<readonly unknown[]> {
     await this.settle()
-    const runs: Spill[] = []
+    const runs: SequencedRun[] = []
     for (let bucket = 0; bucket < SPILL_BUCKETS; bucket++) {
-      const run = await this.#env.spill()
-      await writeRun(run, await this.#mergeBucket(bucket), this.#env)
+      const run = new SequencedRun(await this.#env.spill(), this.#env, this.#weigh)
+      await run.write(await this.#mergeBucket(bucket))
       runs.push(run)
     }
     yield* mergeRuns(runs, this.#env)
@@ -135,27 +137,118 @@ function* sequencedPairs(merged: KeyedMap<{ readonly sequence: number; value: un
   for (const box of merged.boxes()) yield [box.v.sequence, [box.k, box.v.value]]
 }
 
-/** Writes entries, which come in the order of their sequence. */
-export async function writeRun(run: Spill, entries: Iterable<Sequenced>, env: TaskEnv): Promise<void> {
-  let chunk: Sequenced[] = []
-  for (const entry of entries) {
-    chunk.push(entry)
-    if (chunk.length < CHUNK) continue
-    await run.append(chunk)
-    chunk = []
-    if (env.pacer.ran(CHUNK)) await env.pacer.yield()
+/** How many values a record holds: a list of many takes as much room as many records. */
+export type Weigh = (record: unknown) => number
+
+export const weighOne: Weigh = () => 1
+
+/** Entries on disk, in the order of their sequence. */
+export class SequencedRun {
+  readonly weigh: Weigh
+  /** The first sequence of each chunk: none needs to be read before its turn. */
+  readonly firsts: number[] = []
+  readonly #spill: Spill
+  readonly #env: TaskEnv
+
+  constructor(spill: Spill, env: TaskEnv, weigh = weighOne) {
+    this.#spill = spill
+    this.#env = env
+    this.weigh = weigh
   }
-  if (chunk.length > 0) await run.append(chunk)
+
+  /** Adds entries, which come behind those that are there. */
+  async write(entries: Iterable<Sequenced>): Promise<void> {
+    let chunk: Sequenced[] = []
+    let held = 0
+    for (const entry of entries) {
+      chunk.push(entry)
+      held += this.weigh(entry[1])
+      if (held < CHUNK) continue
+      await this.#append(chunk)
+      chunk = []
+      held = 0
+      if (this.#env.pacer.ran(CHUNK)) await this.#env.pacer.yield()
+    }
+    if (chunk.length > 0) await this.#append(chunk)
+  }
+
+  async #append(chunk: readonly Sequenced[]): Promise<void> {
+    this.firsts.push((chunk[0] as Sequenced)[0])
+    await this.#spill.append(chunk)
+  }
+
+  read(): AsyncIterable<Sequenced[]> {
+    return this.#spill.read() as AsyncIterable<Sequenced[]>
+  }
 }
 
-/** Merges runs, each in the order of its sequence, into chunks of records in the order of the whole. */
-export async function* mergeRuns(runs: readonly Spill[], env: TaskEnv): AsyncGenerator<readonly unknown[]> {
-  yield* mergeSorted(
-    runs.map((run) => run.read() as AsyncIterable<Sequenced[]>),
-    (a, b) => a[0] - b[0],
-    (entry) => entry[1],
-    env,
-  )
+/** Where the reading of a run stands. */
+class Reader {
+  readonly weigh: Weigh
+  readonly #firsts: readonly number[]
+  readonly #chunks: AsyncIterator<Sequenced[]>
+  #chunk: Sequenced[] = []
+  #at = 0
+  #read = 0
+
+  constructor(run: SequencedRun) {
+    this.weigh = run.weigh
+    this.#firsts = run.firsts
+    this.#chunks = run.read()[Symbol.asyncIterator]()
+  }
+
+  /** That of the next record; undefined at the end. */
+  get sequence(): number | undefined {
+    return this.#at < this.#chunk.length ? this.#chunk[this.#at]?.[0] : this.#firsts[this.#read]
+  }
+
+  get mustLoad(): boolean {
+    return this.#chunk.length === 0
+  }
+
+  async load(): Promise<void> {
+    this.#chunk = (await this.#chunks.next()).value as Sequenced[]
+    this.#at = 0
+    this.#read++
+  }
+
+  take(): unknown {
+    const [, record] = this.#chunk[this.#at++] as Sequenced
+    // What was handed out is not kept until the next chunk has its turn.
+    if (this.#at === this.#chunk.length) this.#chunk = []
+    return record
+  }
+}
+
+/** Merges runs into chunks of records in the order of the whole; equal sequences come in the order of the runs. */
+export async function* mergeRuns(runs: readonly SequencedRun[], env: TaskEnv): AsyncGenerator<readonly unknown[]> {
+  const readers = runs.map((run) => new Reader(run))
+  let out: unknown[] = []
+  let held = 0
+  for (let first = nextOf(readers); first !== undefined; first = nextOf(readers)) {
+    if (first.mustLoad) await first.load()
+    const record = first.take()
+    out.push(record)
+    held += first.weigh(record)
+    if (held < CHUNK) continue
+    yield out
+    out = []
+    held = 0
+    if (env.pacer.ran(CHUNK)) await env.pacer.yield()
+  }
+  if (out.length > 0) yield out
+}
+
+function nextOf(readers: readonly Reader[]): Reader | undefined {
+  let best: Reader | undefined
+  let least = Infinity
+  for (const reader of readers) {
+    const { sequence = Infinity } = reader
+    if (sequence >= least) continue
+    best = reader
+    least = sequence
+  }
+  return best
 }
 
 interface Cursor<E> {

@@ -1,8 +1,8 @@
 /** Hash joins: the right side is held by key, the left side streams past it. */
-import { bucketOf, mergeRuns, SPILL_BUCKETS, SpilledBuckets, writeRun, type Sequenced } from './external.js'
+import { bucketOf, mergeRuns, SequencedRun, SPILL_BUCKETS, SpilledBuckets, type Sequenced } from './external.js'
 import { KeyedMap, type Box } from './keys.js'
 import { asPair } from './out.js'
-import type { JoinKind, Pipeline, Source, Spill, TaskEnv } from './pipeline.js'
+import type { JoinKind, Pipeline, Source, TaskEnv } from './pipeline.js'
 import { politeChunks } from './run.js'
 
 const CHUNK = 1_024
@@ -169,7 +169,7 @@ async function* spilledJoin(
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
   const lefts = await bucketed(source.left, source.operator, env)
-  const runs: Spill[] = []
+  const runs: SequencedRun[] = []
   for (let bucket = 0; bucket < SPILL_BUCKETS; bucket++) {
     const right = new RightSide(source.operator)
     for await (const chunk of rights.read(bucket)) {
@@ -178,9 +178,9 @@ async function* spilledJoin(
         right.add(key, value, sequence)
       }
     }
-    const run = await env.spill()
-    for await (const chunk of lefts.read(bucket)) await writeRun(run, probed(chunk, right, source.join), env)
-    if (keepsRight(source.join)) await writeRun(run, right.unmatched(), env)
+    const run = new SequencedRun(await env.spill(), env)
+    for await (const chunk of lefts.read(bucket)) await run.write(probed(chunk, right, source.join))
+    if (keepsRight(source.join)) await run.write(right.unmatched())
     runs.push(run)
   }
   yield* mergeRuns(runs, env)

@@ -83,18 +83,22 @@ export interface Combining {
   readonly create: AnyFunction | undefined
   readonly add: AnyFunction
   readonly copies?: boolean
+  /** Whether each combiner keeps all its values: then they count against the limit, not the keys. */
+  readonly lists?: boolean
 }
 
 /** New keys in a row after which nobody waits for one that comes again: each combiner is checked at the end too. */
 const NEW_KEYS = 1_024
 
-/** Combines the values of each key. When `limit` keys are held, `onFull` takes them over and the map starts anew. */
+/** Combines the values of each key. When `limit` keys or values are held, `onFull` takes them over and the map starts anew. */
 export class CombineOut implements Out {
   readonly kind = 'combine'
   readonly functions: { readonly create: AnyFunction | undefined; readonly add: AnyFunction }
-  readonly shape: 'create' | 'copy' | 'value'
+  readonly shape: 'create' | 'list' | 'copy' | 'value'
   readonly operator: string
   readonly limit: number
+  /** How much may still be added: keys, or values in lists. Generated code counts it down. */
+  room: number
   readonly onFull: (keyed: KeyedMap<unknown>) => void
   readonly #settle: (() => Promise<void>) | undefined
   /** Makes a box: that of the stage, once there is one, so that all boxes are alike. */
@@ -106,13 +110,14 @@ export class CombineOut implements Out {
 
   constructor(
     operator: string,
-    { create, add, copies }: Combining,
+    { create, add, copies, lists }: Combining,
     spill?: { readonly limit: number; onFull(keyed: KeyedMap<unknown>): void; settle(): Promise<void> },
   ) {
     this.operator = operator
     this.functions = { create, add }
-    this.shape = create !== undefined ? 'create' : copies === true ? 'copy' : 'value'
+    this.shape = lists === true ? 'list' : create !== undefined ? 'create' : copies === true ? 'copy' : 'value'
     this.limit = spill?.limit ?? Infinity
+    this.room = this.limit
     this.onFull = (keyed) => spill?.onFull(keyed)
     this.#settle = spill === undefined ? undefined : () => spill.settle()
     this.keyed = new KeyedMap(operator)
@@ -126,15 +131,17 @@ export class CombineOut implements Out {
   /** Adds the box of an absent key and gives the map of plain keys to go on with; called by generated code. */
   insert(box: Box<unknown>): KeyedMap<unknown>['map'] {
     this.keyed.insertBox(box)
-    if (this.keyed.size >= this.limit) this.#handOver()
-    return this.keyed.map
+    return --this.room <= 0 ? this.handOver() : this.keyed.map
   }
 
-  #handOver(): void {
+  /** Starts a new map, when there is no room, and gives that of plain keys; called by generated code. */
+  handOver(): KeyedMap<unknown>['map'] {
     const full = this.keyed
     this.keyed = new KeyedMap(this.operator)
+    this.room = this.limit
     this.onFull(full)
     this.pending = true
+    return this.keyed.map
   }
 
   emit(record: unknown): void {
@@ -148,6 +155,7 @@ export class CombineOut implements Out {
     } else {
       box.v = refusePromise(this.functions.add(box.v, value), this.operator)
       this.reached = true
+      if (this.shape === 'list' && --this.room <= 0) this.handOver()
     }
   }
 

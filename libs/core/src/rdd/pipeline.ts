@@ -88,7 +88,7 @@ export interface TaskEnv {
   readonly info: TaskInfo
   readonly stages: StageCache
   readonly pacer: Pacer
-  /** Keys or records that a map, group or sort holds before it spills. */
+  /** Keys, records or grouped values that a map, group or sort holds before it spills. */
   readonly spillRecords: number
   open(source: Source): Chunks
   /** The blocks of one shuffle partition, in map-partition order. */

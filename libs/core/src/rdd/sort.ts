@@ -3,7 +3,8 @@ import { mergeSorted } from './external.js'
 import { compareNatural, type Compare } from './order.js'
 import type { Source, Spill, TaskEnv } from './pipeline.js'
 import { explained, politeChunks } from './run.js'
-import { politely, sortEntries, type Entry } from './sort-steps.js'
+import type { Entry } from './radix.js'
+import { politely, sortEntries } from './sort-steps.js'
 
 const CHUNK = 1_024
 type SortSource = Extract<Source, { kind: 'sort' }>
