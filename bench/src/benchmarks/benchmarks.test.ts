@@ -6,11 +6,12 @@ import { join } from './join.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
 import { sortBy } from './sort-by.js'
+import { wal } from './wal.js'
 import { wordCount } from './word-count.js'
 
 const SMALL = 0.0005
 
-test.each([mix, wordCount, reduceByKey, join, cogroup, sortBy, compile])(
+test.each([mix, wordCount, reduceByKey, join, cogroup, sortBy, compile, wal])(
   '$name: ours and the reference compute the same at a small size',
   async (benchmark) => {
     const rows = await benchmark.run(new Sizes(SMALL, 1))
