@@ -5,6 +5,7 @@ import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { join } from './join.js'
 import { mapWithState, updateStateByKey } from './state.js'
+import { wal } from './wal.js'
 import { window } from './window.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
@@ -29,4 +30,5 @@ export const benchmarks: readonly Benchmark[] = [
   window,
   socket,
   store,
+  wal,
 ]

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import {
   fileSystemConformance,
   inputConformance,
+  logConformance,
   receiverConformance,
   sinkConformance,
   type SuiteRunner,
@@ -37,6 +38,9 @@ const suites: Record<string, string[]> = {
   }),
   fileSystemConformance: namesOf((runner) => {
     fileSystemConformance({ ...runner, name: '', open: never })
+  }),
+  logConformance: namesOf((runner) => {
+    logConformance({ ...runner, name: '', open: never })
   }),
 }
 

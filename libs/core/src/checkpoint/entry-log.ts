@@ -8,7 +8,10 @@ import type { FileSystem } from '../storage/file-system.js'
 
 /** One entry as it is read back. */
 export interface LogEntry {
-  /** Counts up by one from entry to entry, over all segments and owners; never used twice. */
+  /**
+   * Counts up by one from entry to entry of one owner, over all segments. A new owner goes on above everything it has seen,
+   * which may leave some out; none that was acknowledged is used twice.
+   */
   readonly sequence: number
   /** 1 to 255; what it says is up to the writer. */
   readonly type: number
@@ -39,23 +42,30 @@ export interface EntryLog {
   readonly statistics: { readonly syncs: number; readonly bytes: number; readonly entries: number }
   /**
    * Adds an entry; resolves with its sequence when it, and all before it, are durable. What is appended while a sync is under way
-   * shares the next one. The payload must not change until then.
+   * shares the next one. The payload must not change until then. At most 2 GiB.
    */
   append(type: number, payload: Uint8Array): Promise<number>
-  /** Adds an entry for whose durability nobody waits: it becomes durable with the next appended entry, or at `close`. */
+  /**
+   * Adds an entry for whose durability nobody waits: it becomes durable with the next appended entry, or at `close`. The payload
+   * must not change until then. Throws what `append` would reject with.
+   */
   note(type: number, payload: Uint8Array): number
-  /** Forgets entries below `sequence`, as far as they stand alone: a segment goes when all of it may go. */
+  /**
+   * Forgets entries below `sequence`, as far as they stand alone: a segment goes when all of it may go. Some below may be read
+   * again: the reader passes over them.
+   */
   trim(sequence: number): Promise<void>
-  /** Writes and syncs what is noted, then closes. Idempotent. */
+  /** Writes and syncs what is noted, then closes. Idempotent. Afterwards every call rejects with `STOPPED`. */
   close(): Promise<void>
 }
 
-/** Called for each surviving entry, in order; the next is read when it resolves. */
+/** Called for each surviving entry, in order; the next is read when it resolves. The payload may be kept. */
 export type OnEntry = (entry: LogEntry) => void | Promise<void>
 
 /**
- * Reads every entry, cuts a torn tail, and resolves with the log ready for more. Rejects with `DATA_CORRUPT`, naming file and
- * offset, where something durable was damaged (E17).
+ * Reads every entry, cuts a torn tail, and resolves with the log ready for more. Every entry that was given to `onEntry` is
+ * durable then. Rejects with `DATA_CORRUPT`, naming file and offset, where something durable was damaged (E17), and with `FENCED`
+ * where an owner of this or a newer epoch has written (E7).
  */
 export type OpenLog = (options: LogOptions, onEntry: OnEntry) => Promise<EntryLog>
 

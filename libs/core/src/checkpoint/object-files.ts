@@ -170,7 +170,7 @@ export class ObjectsReader {
 
   #take(name: string, { type, epoch, sequence, payload, crc }: Frame): void | Promise<void> {
     this.#end = { name, last: sequence, crc }
-    this.#highest = sequence
+    this.#highest = Math.max(this.#highest, sequence)
     this.#firstSequence ??= sequence
     this.#lastSequence = sequence
     this.#entries++

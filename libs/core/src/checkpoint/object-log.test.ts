@@ -101,7 +101,7 @@ test('E7: an owner that was replaced finds its place taken: FENCED, and so is al
   const old = await open(disk, 1)
   await old.log.append(1, bytes('a'))
   const next = await open(disk, 2)
-  await expect(old.log.append(1, bytes('b'))).rejects.toMatchObject({ code: 'FENCED' })
+  await expect(old.log.append(1, bytes('b'))).rejects.toMatchObject({ code: 'FENCED', retryable: false })
   await expect(old.log.append(1, bytes('c'))).rejects.toMatchObject({ code: 'FENCED' })
   expect(await next.log.append(1, bytes('d'))).toBe(next.log.nextSequence - 1)
 })

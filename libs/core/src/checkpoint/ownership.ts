@@ -34,9 +34,9 @@ export interface OwnershipOptions {
 }
 
 /** How the owner before this one ended: `alive` and `unknown` only with `takeOver`. */
-export type PreviousState = 'released' | 'dead' | 'lease ran out' | 'alive' | 'unknown'
+type PreviousState = 'released' | 'dead' | 'lease ran out' | 'alive' | 'unknown'
 
-export interface PreviousOwner {
+interface PreviousOwner {
   readonly epoch: number
   readonly identity: ProcessIdentity
   readonly state: PreviousState

@@ -324,6 +324,20 @@ test('E7: what an old owner writes after it was replaced is ignored, in its open
   expect((await open(disk, 4)).texts).toEqual(['c', 'd'])
 })
 
+test('E7: a new owner goes on above what an old one wrote too late into its open file', async () => {
+  const disk = memoryFileSystem()
+  const old = await open(disk, 1)
+  await group(old.log, 'a')
+  await group(old.log, 'b')
+  await (await open(disk, 2)).log.close()
+  await group(old.log, 'late', 'later', 'last')
+  const third = await open(disk, 3)
+  expect(third.texts).toEqual(['a', 'b'])
+  expect(third.log.nextSequence).toBe(old.log.nextSequence)
+  await group(third.log, 'c')
+  expect((await open(disk, 4)).texts).toEqual(['a', 'b', 'c'])
+})
+
 test('E7: an owner whose epoch is not the highest is told', async () => {
   const disk = memoryFileSystem()
   const { log } = await open(disk, 2)
@@ -333,33 +347,38 @@ test('E7: an owner whose epoch is not the highest is told', async () => {
 })
 
 test.each([
-  ['ENOSPC', 'append'],
-  ['EIO', 'append'],
-  ['EIO', 'sync'],
-] as const)('E17: %s on %s poisons the log; a restart goes on with what was acknowledged', async (errno, kind) => {
-  let failing = false
-  const fail = (call: DiskCall): string | undefined => (failing && call.kind === kind ? errno : undefined)
-  let disk = crashableFileSystem({ fail })
-  const { log } = await open(disk, 1)
-  await group(log, 'a', 'b')
-  failing = true
-  const failed = await Promise.allSettled([log.append(1, bytes('c')), log.append(1, bytes('d'))])
-  const reasons = failed.map((result) => (result as PromiseRejectedResult).reason as Error)
-  expect(reasons[0]!.message).toContain(errno)
-  expect(reasons[1]).toBe(reasons[0])
-  failing = false
-  await expect(log.append(1, bytes('e'))).rejects.toBe(reasons[0])
-  expect(() => log.note(1, bytes('e'))).toThrow(reasons[0])
-  await expect(log.trim(1)).rejects.toBe(reasons[0])
-  await expect(log.close()).rejects.toBe(reasons[0])
+  ['ENOSPC', 'append', 1_000],
+  ['EIO', 'append', 1_000],
+  ['EIO', 'sync', 1_000],
+  ['ENOSPC', 'append', 1],
+  ['EIO', 'sync', 1],
+] as const)(
+  'E17: %s on %s poisons the log (segments of %i bytes); a restart goes on',
+  async (errno, kind, segmentBytes) => {
+    let failing = false
+    const fail = (call: DiskCall): string | undefined => (failing && call.kind === kind ? errno : undefined)
+    let disk = crashableFileSystem({ fail })
+    const { log } = await open(disk, 1, { segmentBytes })
+    await group(log, 'a', 'b')
+    failing = true
+    const failed = await Promise.allSettled([log.append(1, bytes('c')), log.append(1, bytes('d'))])
+    const reasons = failed.map((result) => (result as PromiseRejectedResult).reason as Error)
+    expect(reasons[0]!.message).toContain(errno)
+    expect(reasons[1]).toBe(reasons[0])
+    failing = false
+    await expect(log.append(1, bytes('e'))).rejects.toBe(reasons[0])
+    expect(() => log.note(1, bytes('e'))).toThrow(reasons[0])
+    await expect(log.trim(1)).rejects.toBe(reasons[0])
+    await expect(log.close()).rejects.toBe(reasons[0])
 
-  const second = await open(disk, 2)
-  expect(second.texts.slice(0, 2)).toEqual(['a', 'b'])
-  await group(second.log, 'f')
-  // A sync that failed has lost its bytes for good, whatever later syncs say: they must not be relied on.
-  disk = disk.crash()
-  expect((await open(disk, 3)).texts).toEqual([...second.texts, 'f'])
-})
+    const second = await open(disk, 2)
+    expect(second.texts.slice(0, 2)).toEqual(['a', 'b'])
+    await group(second.log, 'f')
+    // A sync that failed has lost its bytes for good, whatever later syncs say: they must not be relied on.
+    disk = disk.crash()
+    expect((await open(disk, 3)).texts).toEqual([...second.texts, 'f'])
+  },
+)
 
 test('E17: when the next segment cannot be made the log is poisoned, and what was acknowledged stays', async () => {
   let failing = false

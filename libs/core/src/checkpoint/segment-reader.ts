@@ -174,7 +174,7 @@ class SegmentsReading {
     if (before !== undefined && synced >= before.last && synced >= file.first) this.#prove(before)
     const bytes = (before?.bytes ?? 0) + FRAME_HEADER_BYTES + payload.byteLength
     this.#end = { name: file.name, bytes, last: sequence, crc }
-    this.#highest = sequence
+    this.#see(sequence)
     this.#firstSequence ??= sequence
     this.#entries++
     const entry = { sequence, type, epoch, payload }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeFileSystem } from '@sluice/core'
 import { describe, test } from 'vitest'
-import { fileSystemConformance, memoryFileSystem } from '../index.js'
+import { crashableFileSystem, fileSystemConformance, memoryFileSystem } from '../index.js'
 
 fileSystemConformance({
   describe,
@@ -21,6 +21,28 @@ fileSystemConformance({
   name: 'memory disk',
   open: async () => {
     const fileSystem = memoryFileSystem()
+    await fileSystem.makeDirectory('/work')
+    return { fileSystem, root: '/work' }
+  },
+})
+
+fileSystemConformance({
+  describe,
+  test,
+  name: 'crashable disk',
+  open: async () => {
+    const fileSystem = crashableFileSystem()
+    await fileSystem.makeDirectory('/work')
+    return { fileSystem, root: '/work' }
+  },
+})
+
+fileSystemConformance({
+  describe,
+  test,
+  name: 'crashable disk without append, rename and link',
+  open: async () => {
+    const fileSystem = crashableFileSystem({ supports: { append: false, rename: false, link: false } })
     await fileSystem.makeDirectory('/work')
     return { fileSystem, root: '/work' }
   },

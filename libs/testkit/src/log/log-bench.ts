@@ -25,13 +25,13 @@ export interface LogConformanceOptions extends SuiteRunner {
 }
 
 /** What an owner found when it opened the log. */
-export interface Owner {
+interface Owner {
   readonly log: EntryLog
   readonly entries: readonly LogEntry[]
   readonly texts: readonly string[]
 }
 
-export interface OwnerOptions {
+interface OwnerOptions {
   readonly epoch?: number
   readonly segmentBytes?: number
   /** Default: the file system under test. */
