@@ -2,6 +2,7 @@
 import type { BlockStore } from '../storage/block-store.js'
 import { estimateBytes } from '../storage/size-estimate.js'
 import type { StorageLevel } from '../storage/storage-level.js'
+import { Pack } from './pack.js'
 import type { Room } from './room.js'
 
 /** A block that waits for its batch. */
@@ -9,6 +10,8 @@ export interface ReceivedBlock {
   readonly id: string
   readonly records: number
   readonly bytes: number
+  /** Whether its records are packed bytes, to be unpacked by their receiver. */
+  readonly packed: boolean
 }
 
 /** Single records of a block whose size is looked at; those after them count as their average. */
@@ -24,6 +27,8 @@ export class BlockBuffer {
   #records: unknown[] = []
   /** Whether `#records` is the receiver's own array. */
   #adopted = false
+  /** The block under construction, where it is one of packed bytes; `#records` is empty then. */
+  #pack: Pack | undefined
   #bytes = 0
   #measured = 0
   #measuredBytes = 0
@@ -39,11 +44,12 @@ export class BlockBuffer {
   }
 
   get isEmpty(): boolean {
-    return this.#records.length === 0
+    return this.#records.length === 0 && this.#pack === undefined
   }
 
   /** Takes one record; a promise when the next must wait. */
   add(record: unknown): Promise<void> | undefined {
+    if (this.#pack !== undefined) this.cut()
     if (this.#measured < MEASURED_RECORDS) this.#measure(record)
     const bytes = Math.ceil(this.#measuredBytes / this.#measured)
     this.#own().push(record)
@@ -65,6 +71,7 @@ export class BlockBuffer {
 
   addAll(records: readonly unknown[]): Promise<void> | undefined {
     if (records.length === 0) return undefined
+    if (this.#pack !== undefined) this.cut()
     const bytes = estimateBytes(records)
     // The receiver's array becomes the block's where it is the first, and often the only one.
     if (this.#records.length === 0) {
@@ -78,11 +85,27 @@ export class BlockBuffer {
     return this.#room.take(bytes)
   }
 
+  /** Takes records as bytes. A block is either packed or not. */
+  addPacked(bytes: Uint8Array, records: number): Promise<void> | undefined {
+    if (bytes.length === 0) return undefined
+    if (this.#pack === undefined) this.cut()
+    this.#pack ??= new Pack()
+    this.#pack.add(bytes, records)
+    return this.#room.take(bytes.length)
+  }
+
   /** Ends the block under construction. */
   cut(): void {
     if (this.isEmpty) return
-    const records = this.#records
-    const block = { id: `${this.#prefix}/${String(this.#next++)}`, records: records.length, bytes: this.#bytes }
+    const pack = this.#pack
+    const records = pack?.end() ?? this.#records
+    const block = {
+      id: `${this.#prefix}/${String(this.#next++)}`,
+      records: pack?.records ?? records.length,
+      bytes: pack?.bytes ?? this.#bytes,
+      packed: pack !== undefined,
+    }
+    this.#pack = undefined
     this.#records = []
     this.#adopted = false
     this.#bytes = 0

@@ -1,5 +1,5 @@
 /** A stream of what receivers push. Each block of a block interval becomes one partition of the batch. */
-import { requireArgument } from '../errors.js'
+import { requireArgument, SluiceError } from '../errors.js'
 import type { StreamGraph } from '../dstream/graph.js'
 import type { ListenerBus } from '../observe/listener.js'
 import type { Source } from '../rdd/pipeline.js'
@@ -40,8 +40,13 @@ export interface ReceiverEnvironment {
 
 const DEFAULT_HELD_BYTES = 128 * 2 ** 20
 
+interface PlannedBlock extends ReceivedBlock {
+  /** Index of the receiver in its stream. */
+  readonly receiver: number
+}
+
 interface ReceiverPlan {
-  readonly blocks: readonly ReceivedBlock[]
+  readonly blocks: readonly PlannedBlock[]
 }
 
 export class ReceiverStream extends InputStream {
@@ -110,6 +115,7 @@ export class ReceiverStream extends InputStream {
       backoff: new Backoff(this.#delays),
       stopTimeoutMs,
       positions: this.#positions,
+      canUnpack: receiver.unpack !== undefined,
       limiter,
       post: (event, info) => {
         bus.post(event, info)
@@ -127,13 +133,21 @@ export class ReceiverStream extends InputStream {
   }
 
   protected async planNext(): Promise<InputPlan<ReceiverPlan>> {
-    const blocks: ReceivedBlock[] = []
-    for (const buffer of this.#buffers) blocks.push(...(await buffer.take()))
+    const blocks: PlannedBlock[] = []
+    for (const [receiver, buffer] of this.#buffers.entries()) {
+      for (const block of await buffer.take()) blocks.push({ ...block, receiver })
+    }
     return { data: { blocks }, records: blocks.reduce((sum, block) => sum + block.records, 0) }
   }
 
   protected sources(data: unknown): readonly Source[] {
-    return (data as ReceiverPlan).blocks.map(({ id }) => ({ kind: 'block', id }))
+    return (data as ReceiverPlan).blocks.map((block) => this.#source(block))
+  }
+
+  #source({ id, packed, receiver }: PlannedBlock): Source {
+    if (!packed) return { kind: 'block', id }
+    const fn = this.#receivers[receiver]?.unpack ?? noUnpack
+    return { kind: 'unpack', operator: this.id, input: { source: { kind: 'block', id }, ops: [] }, fn }
   }
 
   protected async committed(data: unknown): Promise<void> {
@@ -144,4 +158,14 @@ export class ReceiverStream extends InputStream {
   protected forget(data: unknown): void {
     for (const { id } of (data as ReceiverPlan).blocks) void this.#environment.blocks.remove(id)
   }
+}
+
+/** Stands for the function that a changed program does not have any more. */
+function noUnpack(): never {
+  throw new SluiceError({
+    code: 'ARGUMENT_INVALID',
+    component: 'receiverStream',
+    message:
+      'the block is packed bytes, and its receiver has no unpack to make records of them; give it back its unpack',
+  })
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../time/clock.js'
 import type { Backoff } from './backoff.js'
 import type { BlockBuffer } from './block-buffer.js'
 import type { RateLimiter } from './rate-limiter.js'
-import type { Receiver, ReceiverContext, SourcePosition } from './receiver.js'
+import type { PackedOptions, Receiver, ReceiverContext, SourcePosition } from './receiver.js'
 
 export interface SupervisorOptions {
   readonly streamId: number
@@ -23,6 +23,8 @@ export interface SupervisorOptions {
   readonly stopTimeoutMs: number
   /** Last position stored, by partition of the source; shared by the receivers of a stream. */
   readonly positions: Map<string, bigint>
+  /** Whether the receiver can make records of packed bytes. */
+  readonly canUnpack: boolean
   /** Shared by the receivers of a stream. */
   readonly limiter: RateLimiter
   post(event: 'onReceiverStarted' | 'onReceiverError' | 'onReceiverStopped', info: ReceiverInfo): void
@@ -230,9 +232,33 @@ class ReceiverRun implements ReceiverContext<unknown> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     this.#hasStored ||= records.length > 0
     const full = this.#buffer.addAll(records)
-    for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
+    this.#moveTo(position)
     if (!this.#cutting && records.length > 0) this.#cutLater()
     return this.#whenNext(records.length, full)
+  }
+
+  storePacked(bytes: Uint8Array, { records, position = {} }: PackedOptions): Promise<void> {
+    if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
+    const problem = this.#problemOfPacked(records)
+    if (problem !== undefined) return Promise.reject(problem)
+    this.#hasStored ||= bytes.length > 0
+    const full = this.#buffer.addPacked(bytes, records)
+    this.#moveTo(position)
+    if (!this.#cutting && bytes.length > 0) this.#cutLater()
+    return this.#whenNext(records, full)
+  }
+
+  #problemOfPacked(records: number): SluiceError | undefined {
+    const isCount = Number.isSafeInteger(records) && records >= 0
+    if (isCount && this.#options.canUnpack) return undefined
+    const message = isCount
+      ? 'storePacked needs a receiver that has unpack, which makes records of the bytes; give it one or use storeAll'
+      : `storePacked needs the number of records, a whole number from 0, not ${String(records)}`
+    return new SluiceError({ code: 'ARGUMENT_INVALID', component: this.#options.name, message })
+  }
+
+  #moveTo(position: SourcePosition): void {
+    for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
   }
 
   /** Resolves when there is room, and when the rate allows for more. The records are taken already: a stop only ends the wait. */
