@@ -51,6 +51,7 @@ export class ReceiverSupervisor {
   #active = false
   #lastErrorMessage: string | undefined
   #lastError: unknown
+  #lastErrorMs: number | undefined
 
   constructor(receiver: Receiver<unknown>, buffer: BlockBuffer, options: SupervisorOptions) {
     this.#receiver = receiver
@@ -144,6 +145,7 @@ export class ReceiverSupervisor {
   #report(message: string, error?: unknown): void {
     this.#lastErrorMessage = message
     this.#lastError = error
+    this.#lastErrorMs = this.#options.clock.now()
     this.#options.logger.warn(`[${this.#options.name}] ${message}`)
     this.#options.post('onReceiverError', this.#info())
   }
@@ -158,6 +160,7 @@ export class ReceiverSupervisor {
       starts: this.#starts,
       lastErrorMessage: this.#lastErrorMessage,
       lastError: this.#lastError,
+      lastErrorMs: this.#lastErrorMs,
     }
   }
 }
