@@ -2,6 +2,7 @@
 import type { Benchmark } from '../benchmark.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
+import { idle } from './idle.js'
 import { join } from './join.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { window } from './window.js'
@@ -27,4 +28,5 @@ export const benchmarks: readonly Benchmark[] = [
   window,
   socket,
   store,
+  idle,
 ]

@@ -30,6 +30,7 @@ export {
   type ReceiverFunction,
   type RecordSource,
 } from './input/receiver-forms.js'
+export { statsReportListener } from './observe/stats-report.js'
 export { consoleLogger, type LogLevel } from './observe/logger.js'
 export { formatRecord } from './observe/format.js'
 export type { BatchInfo, InputInfo, OutputInfo, ReceiverInfo, StreamingListener } from './observe/listener.js'
