@@ -280,25 +280,23 @@ export class Connection<T> {
   /** Lets go of socket, timers and decoder. Returns how many received bytes are in no record. */
   #release(): number {
     const intake = this.#intake
-    const unreadBytes = this.#socket === undefined ? 0 : this.#discard(this.#socket)
+    if (this.#socket !== undefined) this.#discard(this.#socket)
     this.#timers.abort()
     this.#socket = undefined
     this.#intake = undefined
     try {
-      return unreadBytes + (intake?.drop() ?? 0)
+      return intake?.drop() ?? 0
     } catch (error) {
       this.#report(`the decoder failed to drop what is incomplete (${String(error)})`, error)
-      return unreadBytes
+      return 0
     }
   }
 
-  #discard(socket: Socket): number {
-    const unreadBytes = socket.readableLength
+  #discard(socket: Socket): void {
     socket.off('connect', this.#onConnected).off('secureConnect', this.#onConnected)
     socket.off('end', this.#onEnd).off('error', this.#onError).off('close', this.#onClose)
     // A socket that is being destroyed may still fail, which nobody wants to know any more.
     socket.on('error', () => undefined)
     socket.destroy()
-    return unreadBytes
   }
 }

@@ -399,7 +399,7 @@ describe('ends', () => {
     expect(runner.restarts).toEqual([])
     await runner.clock.advance(1)
     expect(runner.restarts[0]?.error).toMatchObject({ code: 'TIMEOUT' })
-    expect(runner.restarts[0]?.message).toContain('(dropped 1 byte,')
+    expect(runner.restarts[0]?.message).toContain('(dropped 1 byte of')
   })
 
   test('waiting for a slow job is no silence of the sender', async () => {
