@@ -6,6 +6,7 @@ import { ManualClock } from '@sluice/core/testing'
 import { eventLogSource } from './direct-source.js'
 import { BrokerReceiver, type Client } from './receiver-class.js'
 import { pollEvents, type Event } from './receiver-generator.js'
+import { LineFeedReceiver, type Feed } from './receiver-packed.js'
 import { jsonLinesOf } from './receiver-readable.js'
 
 interface Run {
@@ -56,6 +57,22 @@ test('a receiver as a class', async () => {
   await expect(subscriptions[1]!.onMessages([{ offset: 4n, text: 'd' }])).rejects.toThrowError(/not taken/)
 })
 
+test('a receiver of packed bytes', async () => {
+  let give: Parameters<Feed>[0] = () => Promise.reject(new Error('it is not open'))
+  let closed = 0
+  const feed: Feed = (onLines) => {
+    give = onLines
+    return { close: () => void closed++ }
+  }
+  const { seen, batch, stop } = await run((ssc) => ssc.receiverStream(new LineFeedReceiver(feed)))
+  await give(Buffer.from('a\nb\n'))
+  await give(Buffer.from('größe\r\n'))
+  await batch()
+  await stop()
+  expect(closed).toBe(1)
+  expect(seen[0]).toEqual(['a', 'b', 'größe'])
+})
+
 test('a receiver as a generator', async () => {
   const events = Array.from({ length: 5 }, (_, i): Event => ({ id: i + 1, text: `event ${String(i)}` }))
   let fetches = 0
@@ -104,6 +121,6 @@ test('the examples in the text are those that run', async () => {
   const read = (name: string): Promise<string> => readFile(new URL(name, import.meta.url), 'utf8')
   const text = await read('../custom-sources.md')
   const shown = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source)
-  const names = ['receiver-class', 'receiver-generator', 'receiver-readable', 'direct-source']
+  const names = ['receiver-class', 'receiver-generator', 'receiver-readable', 'receiver-packed', 'direct-source']
   expect(shown).toEqual(await Promise.all(names.map((name) => read(`./${name}.ts`))))
 })

@@ -3,6 +3,7 @@ import type { Benchmark } from '../benchmark.js'
 import { batch } from './batch.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
+import { idle } from './idle.js'
 import { join } from './join.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
@@ -31,4 +32,5 @@ export const benchmarks: readonly Benchmark[] = [
   socket,
   store,
   wal,
+  idle,
 ]

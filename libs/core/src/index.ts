@@ -30,11 +30,13 @@ export {
   type ReceiverFunction,
   type RecordSource,
 } from './input/receiver-forms.js'
+export { statsReportListener } from './observe/stats-report.js'
 export { consoleLogger, type LogLevel } from './observe/logger.js'
 export { formatRecord } from './observe/format.js'
 export type { BatchInfo, InputInfo, OutputInfo, ReceiverInfo, StreamingListener } from './observe/listener.js'
 export type { Accumulator } from './rdd/accumulator.js'
 export type { Broadcast } from './rdd/broadcast.js'
+export { unpackLines } from './rdd/engine-functions.js'
 export { task } from './rdd/functions.js'
 export type { Compare } from './rdd/order.js'
 export { hashPartitioner, rangePartitioner } from './rdd/partitioner.js'
@@ -59,6 +61,7 @@ export type { FolderSinkOptions } from './sink/folder-sink.js'
 export { objectFileSink } from './sink/object-file-sink.js'
 export { textFileSink, type TextFileSinkOptions } from './sink/text-file-sink.js'
 export type { State } from './state/map-with-state.js'
+export { countLines } from './storage/lines.js'
 export type { SchemeFileSystem } from './storage/paths.js'
 export { nodeFileSystem } from './storage/node-file-system.js'
 export {

@@ -5,7 +5,7 @@ import { connect as connectTls } from 'node:tls'
 import { isSluiceError } from '@sluice/core'
 import type { ReceiverContext } from '@sluice/core'
 import type { Backoff } from './backoff.js'
-import type { Decoder, DecoderFactory } from './decoder.js'
+import type { DecoderFactory } from './decoder.js'
 import {
   connectTimeout,
   decoderGaveUp,
@@ -16,11 +16,14 @@ import {
   toReport,
 } from './failures.js'
 import type { Failure } from './failures.js'
+import { intakeOf, type Intake, type Portion } from './intake.js'
 import { COMPONENT } from './socket-stream.config.js'
 import type { SocketSettings } from './socket-stream.config.js'
 
 // A receiver never writes, so it would never notice that its peer has gone without a word.
 const KEEP_ALIVE_MS = 60_000
+// One buffer for all that comes. Larger ones make larger pieces, whose texts V8 keeps among its large objects, at twice the cost.
+const READ_BYTES = 64 * 1024
 
 export interface ConnectionParts<T> {
   readonly context: ReceiverContext<T>
@@ -29,8 +32,8 @@ export interface ConnectionParts<T> {
   readonly backoff: Backoff
 }
 
-interface Decoded<T> {
-  readonly records: readonly T[]
+interface Decoded {
+  readonly portion: Portion | undefined
   readonly failure: Failure | undefined
 }
 
@@ -46,7 +49,7 @@ export class Connection<T> {
   readonly #backoff: Backoff
   #state: 'live' | 'ending' | 'closed' = 'live'
   #socket: Socket | undefined
-  #decoder: Decoder<T> | undefined
+  #intake: Intake | undefined
   #timers = new AbortController()
   #onOpened: () => void = () => undefined
   #storing: Promise<void> | undefined
@@ -89,7 +92,9 @@ export class Connection<T> {
     this.#context.signal.addEventListener('abort', this.#onAbort, { once: true })
     void this.#watchConnecting()
     try {
-      this.#socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ ...tls, host, port })
+      // Node passes all of it on to the socket; the types of `connectTls` do not say so.
+      const to = { host, port, onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: this.#onRead } }
+      this.#socket = tls === undefined ? connectTcp(to) : connectTls({ ...tls, ...to })
     } catch (error) {
       this.#failWith(error)
       return
@@ -106,14 +111,14 @@ export class Connection<T> {
     this.#connectedMs = this.#lastHeardMs = clock.monotonic()
     logger.info(`[${COMPONENT}] connected to ${this.#settings.address}`)
     try {
-      this.#decoder = this.#decode({ clock, report: this.#report })
+      this.#intake = intakeOf(this.#decode, this.#context, { clock, report: this.#report })
     } catch (error) {
       this.#fail(decoderThrew(this.#settings.address, error))
       return
     }
     this.#socket?.setKeepAlive(true, KEEP_ALIVE_MS)
     this.#socket?.on('end', this.#onEnd)
-    this.#socket?.on('data', this.#onData)
+    this.#socket?.resume()
     void this.#watchSilence()
     this.#onOpened()
   }
@@ -122,12 +127,14 @@ export class Connection<T> {
     this.#context.report(`${this.#settings.address}: ${message}`, error)
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    if (this.#state !== 'live') return
+  readonly #onRead = (sizeBytes: number, buffer: Uint8Array): boolean => {
+    if (this.#state !== 'live') return true
     this.#lastHeardMs = this.#context.clock.monotonic()
-    const { records, failure } = this.#decoded((decoder) => decoder.write(chunk))
-    if (records.length > 0) this.#storing = this.#storeAndGoOn(records)
+    const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, sizeBytes)
+    const { portion, failure } = this.#decoded((intake) => intake.write(chunk))
+    if (portion !== undefined) this.#storing = this.#storeAndGoOn(portion)
     if (failure !== undefined) this.#fail(failure)
+    return true
   }
 
   readonly #onEnd = (): void => {
@@ -143,21 +150,22 @@ export class Connection<T> {
     this.#failWith('closed')
   }
 
-  #decoded(step: (decoder: Decoder<T>) => readonly T[]): Decoded<T> {
+  #decoded(step: (intake: Intake) => Portion): Decoded {
     const { address } = this.#settings
-    if (this.#decoder === undefined) return { records: [], failure: undefined }
+    if (this.#intake === undefined) return { portion: undefined, failure: undefined }
     try {
-      const records = step(this.#decoder)
-      const cause = this.#decoder.failure
-      return { records, failure: cause === undefined ? undefined : decoderGaveUp(address, cause) }
+      const portion = step(this.#intake)
+      const cause = this.#intake.failure
+      const failure = cause === undefined ? undefined : decoderGaveUp(address, cause)
+      return { portion: portion.records === 0 ? undefined : portion, failure }
     } catch (error) {
-      return { records: [], failure: decoderThrew(address, error) }
+      return { portion: undefined, failure: decoderThrew(address, error) }
     }
   }
 
-  async #storeAndGoOn(records: readonly T[]): Promise<void> {
+  async #storeAndGoOn(portion: Portion): Promise<void> {
     this.#socket?.pause()
-    const failure = await this.#store(records)
+    const failure = await this.#store(portion)
     this.#storing = undefined
     if (failure === undefined) {
       this.#lastHeardMs = this.#context.clock.monotonic()
@@ -171,13 +179,13 @@ export class Connection<T> {
   }
 
   /** Resolves when the records are stored, or to why not. After a stop that is no failure: they count as not received. */
-  async #store(records: readonly T[]): Promise<Failure | undefined> {
+  async #store(portion: Portion): Promise<Failure | undefined> {
     try {
-      await this.#context.storeAll(records)
+      await portion.store()
       this.#hasDelivered = true
       return undefined
     } catch (error) {
-      if (!isSluiceError(error, 'STOPPED')) return storeFailed(this.#settings.address, records.length, error)
+      if (!isSluiceError(error, 'STOPPED')) return storeFailed(this.#settings.address, portion.records, error)
       this.close()
       return undefined
     }
@@ -188,9 +196,9 @@ export class Connection<T> {
     if (this.#state !== 'live') return
     this.#state = 'ending'
     await this.#storing
-    const { records, failure } = this.#decoded((decoder) => decoder.end())
-    this.#decoder = undefined
-    const storeFailure = records.length > 0 ? await this.#store(records) : undefined
+    const { portion, failure } = this.#decoded((intake) => intake.end())
+    this.#intake = undefined
+    const storeFailure = portion === undefined ? undefined : await this.#store(portion)
     const problem = storeFailure ?? failure
     if (problem !== undefined) await this.#restartAfter(problem)
     else this.#endOfStream()
@@ -271,26 +279,24 @@ export class Connection<T> {
 
   /** Lets go of socket, timers and decoder. Returns how many received bytes are in no record. */
   #release(): number {
-    const decoder = this.#decoder
-    const unreadBytes = this.#socket === undefined ? 0 : this.#discard(this.#socket)
+    const intake = this.#intake
+    if (this.#socket !== undefined) this.#discard(this.#socket)
     this.#timers.abort()
     this.#socket = undefined
-    this.#decoder = undefined
+    this.#intake = undefined
     try {
-      return unreadBytes + (decoder?.drop?.() ?? 0)
+      return intake?.drop() ?? 0
     } catch (error) {
       this.#report(`the decoder failed to drop what is incomplete (${String(error)})`, error)
-      return unreadBytes
+      return 0
     }
   }
 
-  #discard(socket: Socket): number {
-    const unreadBytes = socket.readableLength
+  #discard(socket: Socket): void {
     socket.off('connect', this.#onConnected).off('secureConnect', this.#onConnected)
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('error', this.#onError).off('close', this.#onClose)
+    socket.off('end', this.#onEnd).off('error', this.#onError).off('close', this.#onClose)
     // A socket that is being destroyed may still fail, which nobody wants to know any more.
     socket.on('error', () => undefined)
     socket.destroy()
-    return unreadBytes
   }
 }

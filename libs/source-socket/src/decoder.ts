@@ -31,5 +31,36 @@ export interface Decoder<out T> {
   readonly failure?: Error | undefined
 }
 
+/** Whole records that are still bytes. */
+export interface Packed {
+  /** Belongs to the receiver from then on; may be empty. */
+  readonly bytes: Uint8Array
+  /** How many records they are. */
+  readonly records: number
+}
+
+/**
+ * Takes the bytes of one connection to where a record ends, and makes no records of them: that is done by the task that reads
+ * them. Its methods are called as those of a {@link Decoder}.
+ */
+export interface Packer {
+  /** The chunk is good for this call only. */
+  write(chunk: Buffer): Packed
+  end(): Packed
+  drop?(): number
+  readonly failure?: Error | undefined
+}
+
+/** Decoding in two steps: see `storePacked` and `unpack` of core's receivers. */
+export interface Packing<out T> {
+  /** Makes the packer of a new connection. */
+  packer(context: DecoderContext): Packer
+  readonly unpack: (bytes: Uint8Array) => readonly T[]
+}
+
 /** Makes the decoder of a new connection. */
-export type DecoderFactory<T> = (context: DecoderContext) => Decoder<T>
+export interface DecoderFactory<out T> {
+  (context: DecoderContext): Decoder<T>
+  /** Used in place of the decoder where it is there: records wait for their batch as bytes, which costs much less. */
+  readonly packing?: Packing<T> | undefined
+}

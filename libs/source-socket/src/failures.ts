@@ -96,7 +96,7 @@ export function storeFailed(address: string, records: number, cause: unknown): F
 export function toReport(failure: Failure, droppedBytes: number): { message: string; error: SluiceError } {
   const { code, cause, isOfData = false } = failure
   const bytes = droppedBytes === 1 ? '1 byte' : `${String(droppedBytes)} bytes`
-  const dropped = droppedBytes > 0 ? ` (dropped ${bytes}, incomplete or unread)` : ''
+  const dropped = droppedBytes > 0 ? ` (dropped ${bytes} of an incomplete record)` : ''
   const message = `${failure.problem}; ${failure.remedy}${dropped}`
   return { message, error: new SluiceError({ code, component: COMPONENT, message, retryable: !isOfData, cause }) }
 }

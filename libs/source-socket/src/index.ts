@@ -3,7 +3,7 @@ export { socketStream, socketTextStream } from './socket-stream.js'
 export type { ReceiverStreams } from './socket-stream.js'
 export { socketReceiver } from './socket-receiver.js'
 export { lineDecoder } from './line-decoder.js'
-export type { Decoder, DecoderContext, DecoderFactory } from './decoder.js'
+export type { Decoder, DecoderContext, DecoderFactory, Packed, Packer, Packing } from './decoder.js'
 export type {
   InputStreamOptions,
   LineDecoderOptions,

@@ -1,11 +1,14 @@
 /** Lines of UTF-8 text: the decoder of `socketTextStream`. It works on whole chunks, never line by line. */
-import { SluiceError } from '@sluice/core'
-import type { Decoder, DecoderContext, DecoderFactory } from './decoder.js'
+import { countLines, SluiceError, unpackLines } from '@sluice/core'
+import type { Decoder, DecoderContext, DecoderFactory, Packed, Packer } from './decoder.js'
 import { COMPONENT, lineSettings } from './socket-stream.config.js'
 import type { LineDecoderOptions, LineSettings } from './socket-stream.config.js'
 
 const LF = 10
 const CR = 13
+const LF_ONLY = Buffer.from('\n')
+const CR_LF = Buffer.from('\r\n')
+const NOTHING: Packed = { bytes: Buffer.alloc(0), records: 0 }
 const REPORT_INTERVAL_MS = 1_000
 
 /**
@@ -15,10 +18,62 @@ const REPORT_INTERVAL_MS = 1_000
  */
 export function lineDecoder(options: LineDecoderOptions = {}): DecoderFactory<string> {
   const settings = lineSettings(options)
-  return (context) => new LineDecoder(settings, context)
+  const packer = (context: DecoderContext): Packer => new LinePacker(settings, context)
+  return Object.assign((context: DecoderContext) => new LineDecoder(packer(context)), {
+    packing: { packer, unpack: unpackLines },
+  })
 }
 
 class LineDecoder implements Decoder<string> {
+  readonly #packer: Packer
+
+  constructor(packer: Packer) {
+    this.#packer = packer
+  }
+
+  get failure(): Error | undefined {
+    return this.#packer.failure
+  }
+
+  write(chunk: Buffer): readonly string[] {
+    return unpackLines(this.#packer.write(chunk).bytes)
+  }
+
+  end(): readonly string[] {
+    return unpackLines(this.#packer.end().bytes)
+  }
+
+  drop(): number {
+    return this.#packer.drop?.() ?? 0
+  }
+}
+
+/** Lines, still as bytes, that are gathered. */
+class PackedLines {
+  readonly #parts: Uint8Array[] = []
+  #records = 0
+
+  /** Whole lines. */
+  addLines(bytes: Buffer): void {
+    if (bytes.length === 0) return
+    this.#parts.push(bytes)
+    this.#records += countLines(bytes)
+  }
+
+  /** One line that lacks its end; a CR that it ends with is content. */
+  addOpenLine(bytes: Buffer): void {
+    this.#parts.push(Buffer.concat([bytes, bytes.at(-1) === CR ? CR_LF : LF_ONLY]))
+    this.#records++
+  }
+
+  end(): Packed {
+    const [first] = this.#parts
+    if (first === undefined) return NOTHING
+    return { bytes: this.#parts.length === 1 ? first : Buffer.concat(this.#parts), records: this.#records }
+  }
+}
+
+class LinePacker implements Packer {
   readonly #settings: LineSettings
   readonly #context: DecoderContext
   readonly #maxBytes: number
@@ -41,25 +96,26 @@ class LineDecoder implements Decoder<string> {
     return this.#failure
   }
 
-  write(chunk: Buffer): readonly string[] {
+  write(chunk: Buffer): Packed {
     const start = this.#isInsideLongLine ? chunk.indexOf(LF) + 1 : 0
-    if (this.#failure !== undefined || (this.#isInsideLongLine && start === 0)) return []
+    if (this.#failure !== undefined || (this.#isInsideLongLine && start === 0)) return NOTHING
     this.#isInsideLongLine = false
+    const lines = new PackedLines()
     const end = chunk.lastIndexOf(LF) + 1
-    const lines = end > start ? this.#completeLines(chunk, start, end) : []
+    if (end > start) this.#cut(this.#completed(chunk.subarray(start, end)), lines)
     if (this.#failure === undefined) this.#keep(chunk, Math.max(start, end), lines)
     this.#reportLongLines(false)
-    return lines
+    return lines.end()
   }
 
-  end(): readonly string[] {
-    const lines: string[] = []
+  end(): Packed {
+    const lines = new PackedLines()
     const bytes = this.#tailBytes
     this.#tailBytes = 0
     if (bytes > this.#maxBytes) this.#onLongLine(this.#tail, 0, lines)
-    else if (bytes > 0) lines.push(this.#tail.toString('utf8', 0, bytes))
+    else if (bytes > 0) lines.addOpenLine(this.#tail.subarray(0, bytes))
     this.#reportLongLines(true)
-    return lines
+    return lines.end()
   }
 
   drop(): number {
@@ -69,41 +125,38 @@ class LineDecoder implements Decoder<string> {
     return bytes
   }
 
-  /** The lines up to the chunk's last LF (`end` is behind it), the kept tail before them. */
-  #completeLines(chunk: Buffer, start: number, end: number): string[] {
-    if (this.#tailBytes === 0) return this.#cut(chunk, start, end)
-    this.#append(chunk, start, end)
-    const bytes = this.#tailBytes
+  /** A copy of `bytes`, which ends with an LF, with the kept tail before it. */
+  #completed(bytes: Buffer): Buffer {
+    const tail = this.#tail.subarray(0, this.#tailBytes)
     this.#tailBytes = 0
-    return this.#cut(this.#tail, 0, bytes)
+    return Buffer.concat([tail, bytes])
   }
 
-  /** Decodes the complete lines in `bytes[start, end)`, in runs that are as long as no line is too long. */
-  #cut(bytes: Buffer, start: number, end: number): string[] {
-    let lines: string[] = []
-    let runStart = start
-    let lineStart = start
-    while (lineStart < end) {
-      const next = this.#skipGoodLines(bytes, lineStart, end)
+  /** Takes complete lines, in runs that are as long as no line is too long. */
+  #cut(bytes: Buffer, lines: PackedLines): void {
+    let runStart = 0
+    let lineStart = 0
+    while (lineStart < bytes.length) {
+      const next = this.#skipGoodLines(bytes, lineStart)
       if (next === lineStart) {
-        lines = joined(lines, linesOf(bytes, runStart, lineStart))
+        lines.addLines(bytes.subarray(runStart, lineStart))
         this.#onLongLine(bytes, lineStart, lines)
-        if (this.#failure !== undefined) return lines
+        if (this.#failure !== undefined) return
         lineStart = runStart = bytes.indexOf(LF, lineStart + this.#maxBytes) + 1
       } else {
         lineStart = next
       }
     }
-    return joined(lines, linesOf(bytes, runStart, end))
+    lines.addLines(bytes.subarray(runStart))
   }
 
   /**
    * Where the next line begins that may be too long; `from` if the line there is. Whatever ends within maxLineBytes of
    * `from` is short enough, however many lines it is: one backward search passes them all.
    */
-  #skipGoodLines(bytes: Buffer, from: number, end: number): number {
+  #skipGoodLines(bytes: Buffer, from: number): number {
     const limit = from + this.#maxBytes
-    if (end - 1 <= limit) return end
+    if (bytes.length - 1 <= limit) return bytes.length
     // An LF before `from` belongs to the line before.
     const lineEnd = bytes.lastIndexOf(LF, limit)
     if (lineEnd >= from) return lineEnd + 1
@@ -111,8 +164,8 @@ class LineDecoder implements Decoder<string> {
   }
 
   /** Keeps the start of a line, or finds that it is too long already. */
-  #keep(chunk: Buffer, start: number, lines: string[]): void {
-    this.#append(chunk, start, chunk.length)
+  #keep(chunk: Buffer, start: number, lines: PackedLines): void {
+    this.#append(chunk, start)
     const excess = this.#tailBytes - this.#maxBytes
     // One byte more may be the CR of the line's end.
     if (excess <= 0 || (excess === 1 && this.#tail[this.#maxBytes] === CR)) return
@@ -121,24 +174,24 @@ class LineDecoder implements Decoder<string> {
     this.#onLongLine(this.#tail, 0, lines)
   }
 
-  #append(chunk: Buffer, start: number, end: number): void {
-    const needed = this.#tailBytes + end - start
+  #append(chunk: Buffer, start: number): void {
+    const needed = this.#tailBytes + chunk.length - start
     if (needed > this.#tail.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#tail.length * 2, 1_024))
       this.#tail.copy(grown, 0, 0, this.#tailBytes)
       this.#tail = grown
     }
-    chunk.copy(this.#tail, this.#tailBytes, start, end)
+    chunk.copy(this.#tail, this.#tailBytes, start)
     this.#tailBytes = needed
   }
 
-  #onLongLine(bytes: Buffer, start: number, lines: string[]): void {
+  #onLongLine(bytes: Buffer, start: number, lines: PackedLines): void {
     if (this.#settings.onLongLine === 'fail') {
       this.#failure = this.#tooLong('a line is')
       return
     }
     if (this.#settings.onLongLine === 'truncate') {
-      lines.push(bytes.toString('utf8', start, characterStart(bytes, start + this.#maxBytes)))
+      lines.addOpenLine(bytes.subarray(start, characterStart(bytes, start + this.#maxBytes)))
     }
     this.#unreported++
   }
@@ -162,29 +215,6 @@ class LineDecoder implements Decoder<string> {
       message: `${what} longer than ${String(this.#maxBytes)} bytes; raise maxLineBytes, choose another onLongLine or repair the sender`,
     })
   }
-}
-
-/** The lines in `bytes[start, end)`, which ends with an LF or is empty. */
-function linesOf(bytes: Buffer, start: number, end: number): string[] {
-  if (start === end) return []
-  // Cutting at LF is safe before decoding: in UTF-8 this byte is never a part of another character.
-  const text = bytes.toString('utf8', start, end - 1)
-  const lines = text.split('\n')
-  if (text.includes('\r')) stripCarriageReturns(lines)
-  return lines
-}
-
-function stripCarriageReturns(lines: string[]): void {
-  for (let i = 0; i < lines.length; i++) {
-    const line = lines[i] ?? ''
-    if (line.charCodeAt(line.length - 1) === CR) lines[i] = line.slice(0, -1)
-  }
-}
-
-function joined(lines: string[], more: string[]): string[] {
-  if (lines.length === 0) return more
-  for (const line of more) lines.push(line)
-  return lines
 }
 
 /** `at`, or where the character starts that `at` would cut through. */

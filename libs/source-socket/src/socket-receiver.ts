@@ -18,6 +18,7 @@ export function socketReceiver<T>(options: SocketReceiverOptions<T>): Receiver<T
 class SocketReceiver<T> implements Receiver<T> {
   readonly '~sluice' = 'receiver/1'
   readonly name: string
+  readonly unpack: ((bytes: Uint8Array) => readonly T[]) | undefined
   readonly #settings: SocketSettings
   readonly #decode: DecoderFactory<T>
   // Lives as long as the receiver: each connection is a new run.
@@ -28,6 +29,7 @@ class SocketReceiver<T> implements Receiver<T> {
     this.name = `socket ${settings.address}`
     this.#settings = settings
     this.#decode = decode
+    this.unpack = decode.packing?.unpack
   }
 
   onStart(context: ReceiverContext<T>): Promise<void> {

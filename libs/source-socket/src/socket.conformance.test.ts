@@ -52,6 +52,7 @@ async function open(): Promise<ReceiverTarget<string>> {
   const receiver: Receiver<string> = {
     '~sluice': 'receiver/1',
     name: socket.name,
+    unpack: socket.unpack,
     async onStart(context) {
       await socket.onStart(context)
       running = !context.signal.aborted

@@ -2,7 +2,7 @@
  * Records that must outlive the process: blocks of receivers, before `store` resolves (E14), and slices of streams that could
  * not be made again (E4). A log of its own, beside that of the batches, as its entries are dropped by other rules.
  */
-import type { ReceivedJournal } from '../input/journal.js'
+import type { ReceivedJournal, ReceivedPiece } from '../input/journal.js'
 import type { SourcePosition } from '../input/receiver.js'
 import { decodeRecords, encodeRecords } from '../storage/codec.js'
 import type { BatchTime } from '../time/duration.js'
@@ -13,6 +13,8 @@ interface ReceivedEntry {
   readonly input: string
   readonly block: string
   readonly position: SourcePosition | undefined
+  /** How many records the bytes are. */
+  readonly packed: number | undefined
 }
 
 /** Records of one partition of a stream's RDD; `chunk` counts from 0, and another 0 begins the partition anew. */
@@ -37,7 +39,10 @@ const SLICE_END = 3
 export interface LoggedBlock {
   readonly id: string
   readonly input: string
+  /** With `packed`, bytes. */
   readonly records: readonly unknown[]
+  readonly packed: boolean
+  readonly count: number
   /** Of its last entry. */
   readonly sequence: number
 }
@@ -48,9 +53,15 @@ export interface LoggedSlice {
   readonly partitions: readonly (readonly unknown[])[]
 }
 
+interface GrowingBlock extends LoggedBlock {
+  readonly records: unknown[]
+  count: number
+  sequence: number
+}
+
 /** Puts together what is read back. */
 export class DataLogReader {
-  readonly #blocks = new Map<string, { readonly input: string; readonly records: unknown[]; sequence: number }>()
+  readonly #blocks = new Map<string, GrowingBlock>()
   readonly #slices = new Map<string, { readonly records: unknown[][]; end: SliceEnd | undefined }>()
   readonly positions = new Map<string, Map<string, bigint>>()
   /** What still stands in the log, with the sequence of its first entry. */
@@ -65,7 +76,7 @@ export class DataLogReader {
   }
 
   #addReceived(
-    { input, block, position }: ReceivedEntry,
+    { input, block, position, packed }: ReceivedEntry,
     records: unknown[],
     sequence: number,
     isNeeded: (block: string, input: string, sequence: number) => boolean,
@@ -74,12 +85,14 @@ export class DataLogReader {
     this.positions.set(input, positions)
     for (const [partition, last] of Object.entries(position ?? {})) positions.set(partition, last)
     if (!isNeeded(block, input, sequence)) return
+    const count = packed ?? records.length
     const known = this.#blocks.get(block)
     if (known === undefined) {
-      this.#blocks.set(block, { input, records, sequence })
+      this.#blocks.set(block, { id: block, input, records, packed: packed !== undefined, count, sequence })
       this.first.set(block, sequence)
       return
     }
+    known.count += count
     for (const record of records) known.records.push(record)
     known.sequence = sequence
   }
@@ -102,7 +115,7 @@ export class DataLogReader {
   }
 
   blocks(): LoggedBlock[] {
-    return Array.from(this.#blocks, ([id, block]) => ({ id, ...block }))
+    return [...this.#blocks.values()]
   }
 
   /** Slices of which every partition is there. */
@@ -133,14 +146,10 @@ export class DataLog implements ReceivedJournal {
   }
 
   /** Resolves with the sequence when the records are durable. */
-  received(
-    input: string,
-    block: string,
-    records: readonly unknown[],
-    position: SourcePosition | undefined,
-  ): Promise<number> {
+  received(input: string, { block, records, position, packed }: ReceivedPiece): Promise<number> {
     this.#hold(block)
-    return this.#log.append(RECEIVED, encodeRecords([{ input, block, position } satisfies ReceivedEntry, records]))
+    const head: ReceivedEntry = { input, block, position, packed }
+    return this.#log.append(RECEIVED, encodeRecords([head, records]))
   }
 
   keep(slice: SliceEntry, records: readonly unknown[]): void {

@@ -230,7 +230,13 @@ export class Engine implements ScopeHost {
   }
 
   async #open(sink: Sink<unknown>, output: string, job: SinkJob): Promise<void> {
-    await sink.open?.(this.#sinkContext(job, output))
+    try {
+      await sink.open?.(this.#sinkContext(job, output))
+    } catch (error) {
+      // It may have connected before it failed. One that is open for another output is closed with that.
+      if (!this.#openSinks.has(sink)) await this.#closeLogged(sink)
+      throw error
+    }
     if (this.#closed) {
       await sink.close?.()
       throw closedWhileOpening(output)
@@ -240,7 +246,10 @@ export class Engine implements ScopeHost {
 
   async #closeReplaced({ sink, users, replaced }: OpenSink): Promise<void> {
     if (!replaced || users > 0 || [...this.#sinks.values()].some((entry) => entry.sink === sink)) return
-    if (!this.#openSinks.delete(sink)) return
+    if (this.#openSinks.delete(sink)) await this.#closeLogged(sink)
+  }
+
+  async #closeLogged(sink: Sink<unknown>): Promise<void> {
     try {
       await sink.close?.()
     } catch (error) {

@@ -225,7 +225,7 @@ test('names are unique, not empty and without slash', () => {
   }
 })
 
-test('a start that fails as a sink opens leaves nothing running: sinks opened before are closed, inputs never started', async () => {
+test('a start that fails as a sink opens leaves nothing running: it and sinks opened before are closed, inputs never started', async () => {
   const { ssc, clock, events, end } = harness()
   const { source, calls } = pushed()
   const refused = new Error('access denied')
@@ -234,11 +234,21 @@ test('a start that fails as a sink opens leaves nothing running: sinks opened be
   stream.to(sinkOf({ open: () => Promise.reject(refused), close: () => Promise.resolve(void calls.push('close')) }))
   await expect(ssc.start()).rejects.toBe(refused)
   expect(ssc.state).toBe('stopped')
-  expect(calls).toEqual(['close first'])
+  expect(calls).toEqual(['close', 'close first'])
   expect(clock.sleeping).toBe(0)
   expect(await end()).toBe(refused)
   await clock.advance(10_000)
   expect(events).toEqual(['streaming-stopped'])
+})
+
+test('a sink that cannot be closed either, after it could not be opened: the first error counts, the other is logged', async () => {
+  const { ssc, log } = harness()
+  const refused = new Error('access denied')
+  const sink = sinkOf({ open: () => Promise.reject(refused), close: () => Promise.reject(new Error('not connected')) })
+  ssc.queueStream([]).to(sink)
+  await expect(ssc.start()).rejects.toBe(refused)
+  expect(log.filter((line) => line.includes('close failed: not connected'))).toHaveLength(1)
+  await ssc.awaitTermination().catch(() => undefined)
 })
 
 test('a start that fails as an input starts stops those that were started, each once', async () => {

@@ -2,6 +2,7 @@
 import type { BlockStore } from '../storage/block-store.js'
 import { estimateBytes } from '../storage/size-estimate.js'
 import type { StorageLevel } from '../storage/storage-level.js'
+import { Pack } from './pack.js'
 import type { ReceivedWriter } from './received-writer.js'
 import type { SourcePosition } from './receiver.js'
 import type { Room } from './room.js'
@@ -13,6 +14,8 @@ export interface ReceivedBlock {
   readonly bytes: number
   /** Of its last entry in the write-ahead log. */
   readonly sequence?: number | undefined
+  /** Whether its records are packed bytes, to be unpacked by their receiver. */
+  readonly packed: boolean
 }
 
 export interface BlockBufferOptions {
@@ -39,6 +42,8 @@ export class BlockBuffer {
   #records: unknown[] = []
   /** Whether `#records` is the receiver's own array. */
   #adopted = false
+  /** The block under construction, where it is one of packed bytes; `#records` is empty then. */
+  #pack: Pack | undefined
   #bytes = 0
   #measured = 0
   #measuredBytes = 0
@@ -55,11 +60,12 @@ export class BlockBuffer {
   }
 
   get isEmpty(): boolean {
-    return this.#records.length === 0
+    return this.#records.length === 0 && this.#pack === undefined
   }
 
   /** Takes one record; a promise when the next must wait. */
   add(record: unknown): Promise<void> | undefined {
+    if (this.#pack !== undefined) this.cut()
     if (this.#measured < MEASURED_RECORDS) this.#measure(record)
     const bytes = Math.ceil(this.#measuredBytes / this.#measured)
     this.#own().push(record)
@@ -93,6 +99,7 @@ export class BlockBuffer {
 
   addAll(records: readonly unknown[], position?: SourcePosition): Promise<void> | undefined {
     if (records.length === 0) return undefined
+    if (this.#pack !== undefined) this.cut()
     const bytes = estimateBytes(records)
     // The receiver's array becomes the block's where it is the first, and often the only one.
     if (this.#records.length === 0) {
@@ -111,12 +118,28 @@ export class BlockBuffer {
     return this.#writer?.flushed() ?? Promise.resolve()
   }
 
+  /** Takes records as bytes. A block is either packed or not. */
+  addPacked(bytes: Uint8Array, records: number, position?: SourcePosition): Promise<void> | undefined {
+    if (bytes.length === 0) return undefined
+    if (this.#pack === undefined) this.cut()
+    this.#pack ??= new Pack()
+    this.#pack.add(bytes, records)
+    return this.#safe(bytes.length, this.#writer?.storePacked(this.#id(), bytes, records, position))
+  }
+
   /** Ends the block under construction. */
   cut(): void {
     if (this.isEmpty) return
-    const records = this.#records
-    const block = { id: this.#id(), records: records.length, bytes: this.#bytes }
+    const pack = this.#pack
+    const records = pack?.end() ?? this.#records
+    const block = {
+      id: this.#id(),
+      records: pack?.records ?? records.length,
+      bytes: pack?.bytes ?? this.#bytes,
+      packed: pack !== undefined,
+    }
     this.#next++
+    this.#pack = undefined
     this.#records = []
     this.#adopted = false
     this.#bytes = 0

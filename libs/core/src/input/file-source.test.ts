@@ -460,7 +460,7 @@ async function longestStall(work: () => Promise<void>): Promise<number> {
   return stallMs
 }
 
-// On an idle machine 60 ms, when V8 grows a map of a million names. Other processes may hold this one up for longer.
+// The longest pause is V8's when it grows a map of a million names; it is far below this. Beyond it, something stalls the loop.
 const LONGEST_STALL_MS = 1_500
 
 test('a folder of a million files does not stall the loop, and files that were judged are not asked for again', async () => {

@@ -70,6 +70,8 @@ class FileSource<T> implements InputSource<T, FilePlan> {
   /** When the folder was listed last: a batch time. */
   #listedAt = 0
   #isFailing = false
+  /** Monotonic time before which the folder is not listed again. */
+  #restUntil = -Infinity
   #context: InputContext | undefined
 
   constructor(parts: FileSourceParts<T>) {
@@ -103,7 +105,7 @@ class FileSource<T> implements InputSource<T, FilePlan> {
 
   async plan(time: BatchTime): Promise<InputPlan<FilePlan>> {
     const context = this.#context
-    if (context !== undefined) await this.#look(time, context)
+    if (context !== undefined) await this.#lookRested(time, context)
     const files: PlannedFile[] = []
     while (files.length < this.#mostFiles) {
       const file = this.#waiting.shift()
@@ -111,6 +113,15 @@ class FileSource<T> implements InputSource<T, FilePlan> {
       files.push(file)
     }
     return { data: { files }, description: describe(files) }
+  }
+
+  /** A folder so large that listing it takes longer than a tick is listed half of the time, and not ever later. */
+  async #lookRested(time: BatchTime, context: InputContext): Promise<void> {
+    const beganAt = context.clock.monotonic()
+    if (beganAt < this.#restUntil) return
+    await this.#look(time, context)
+    const endedAt = context.clock.monotonic()
+    this.#restUntil = endedAt + (endedAt - beganAt)
   }
 
   /** Finds what is new. When the folder cannot be listed it may be back at the next tick. */

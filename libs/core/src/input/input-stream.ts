@@ -17,7 +17,13 @@ export interface LoggedPlan {
 
 /** What the log knows of what an input has stored. */
 export interface ReceivedBefore {
-  readonly blocks: readonly { readonly id: string; readonly records: readonly unknown[]; readonly sequence: number }[]
+  readonly blocks: readonly {
+    readonly id: string
+    readonly records: readonly unknown[]
+    readonly packed: boolean
+    readonly count: number
+    readonly sequence: number
+  }[]
   /** Of the last durable records, by partition of the source. */
   readonly positions: ReadonlyMap<string, bigint>
 }

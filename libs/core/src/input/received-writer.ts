@@ -1,12 +1,11 @@
 /** Brings what a receiver stores into the write-ahead log; what is stored while the disk is busy goes together. */
 import { toError } from '../errors.js'
-import type { ReceivedJournal } from './journal.js'
+import type { ReceivedJournal, ReceivedPiece } from './journal.js'
 import type { SourcePosition } from './receiver.js'
 
-interface Piece {
-  readonly block: string
+interface Piece extends ReceivedPiece {
+  /** May be added to, unless it has a position or is packed. */
   readonly records: unknown[]
-  position: SourcePosition | undefined
 }
 
 interface Group {
@@ -34,15 +33,27 @@ export class ReceivedWriter {
     const group = this.#group()
     const last = group.pieces.at(-1)
     // A position is that of the last record of its piece.
-    if (last?.block === block && last.position === undefined) last.records.push(record)
-    else group.pieces.push({ block, records: [record], position: undefined })
+    if (last?.block === block && last.position === undefined && last.packed === undefined) last.records.push(record)
+    else group.pieces.push({ block, records: [record], position: undefined, packed: undefined })
     return group.done
   }
 
   /** Resolves when the records are durable, together with their position. */
   storeAll(block: string, records: readonly unknown[], position: SourcePosition | undefined): Promise<void> {
     const group = this.#group()
-    group.pieces.push({ block, records: [...records], position })
+    group.pieces.push({ block, records: [...records], position, packed: undefined })
+    return group.done
+  }
+
+  /** Records as bytes, and how many there are. */
+  storePacked(
+    block: string,
+    bytes: Uint8Array,
+    packed: number,
+    position: SourcePosition | undefined,
+  ): Promise<void> {
+    const group = this.#group()
+    group.pieces.push({ block, records: [bytes], position, packed })
     return group.done
   }
 
@@ -90,7 +101,7 @@ export class ReceivedWriter {
   async #write({ pieces, resolve, reject }: Group): Promise<void> {
     try {
       const sequences = await Promise.all(
-        pieces.map(({ block, records, position }) => this.#journal.received(this.#input, block, records, position)),
+        pieces.map((piece) => this.#journal.received(this.#input, piece)),
       )
       for (const [i, { block }] of pieces.entries()) this.#sequences.set(block, sequences[i] as number)
       resolve()

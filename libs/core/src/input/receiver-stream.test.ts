@@ -319,11 +319,13 @@ test('a receiver may stop itself; what it stored is processed, and the others go
 
 test('report tells listeners of a problem, and receiving goes on', async () => {
   const receiver = new TestReceiver()
-  const { batch, seen, infos, log, ssc } = await started(receiver)
+  const { batch, clock, seen, infos, log, ssc } = await started(receiver)
   const problem = new Error('bad line')
+  const toldMs = clock.now()
   receiver.context.report('skipped a line', problem)
   await receiver.context.store('next')
   await batch()
+  expect(infos.map(({ lastErrorMs }) => lastErrorMs)).toEqual([undefined, toldMs])
   expect(infos.at(-1)).toMatchObject({ active: true, lastErrorMessage: 'skipped a line', lastError: problem })
   expect(log).toContain('warn: [test] skipped a line')
   expect(seen.flat()).toEqual(['next'])

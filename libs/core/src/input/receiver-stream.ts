@@ -1,5 +1,5 @@
 /** A stream of what receivers push. Each block of a block interval becomes one partition of the batch. */
-import { requireArgument } from '../errors.js'
+import { requireArgument, SluiceError } from '../errors.js'
 import type { StreamGraph } from '../dstream/graph.js'
 import type { ListenerBus } from '../observe/listener.js'
 import type { Source } from '../rdd/pipeline.js'
@@ -48,8 +48,13 @@ export interface ReceiverEnvironment {
 
 const DEFAULT_HELD_BYTES = 128 * 2 ** 20
 
+interface PlannedBlock extends ReceivedBlock {
+  /** Index of the receiver in its stream. */
+  readonly receiver: number
+}
+
 interface ReceiverPlan {
-  readonly blocks: readonly ReceivedBlock[]
+  readonly blocks: readonly PlannedBlock[]
 }
 
 /** What a restart must know. */
@@ -69,7 +74,7 @@ export class ReceiverStream extends InputStream {
   readonly #buffers: BlockBuffer[] = []
   readonly #supervisors: ReceiverSupervisor[] = []
   /** Blocks of earlier runs that no batch has planned. */
-  #left: ReceivedBlock[] = []
+  #left: PlannedBlock[] = []
   /** Blocks that ended with the process that had received them: they count as empty (E15). */
   readonly #lost = new Set<string>()
   #journal: ReceivedJournal | undefined
@@ -134,11 +139,11 @@ export class ReceiverStream extends InputStream {
     for (const [partition, last] of received?.positions ?? []) {
       if (last > (this.#positions.get(partition) ?? -Infinity)) this.#positions.set(partition, last)
     }
-    for (const { id, records, sequence } of received?.blocks ?? []) {
+    for (const { id, records, packed, count, sequence } of received?.blocks ?? []) {
       if (sequence <= through) continue
-      const block = { id, records: records.length, bytes: estimateBytes(records), sequence }
-      void this.#room.take(block.bytes)
-      this.#left.push(block)
+      const bytes = estimateBytes(records)
+      void this.#room.take(bytes)
+      this.#left.push({ id, records: count, bytes, packed, sequence, receiver: receiverOfBlock(id) })
     }
   }
 
@@ -165,6 +170,7 @@ export class ReceiverStream extends InputStream {
       stopTimeoutMs,
       positions: this.#positions,
       isReliable: this.isReliable,
+      canUnpack: receiver.unpack !== undefined,
       limiter,
       post: (event, info) => {
         bus.post(event, info)
@@ -186,7 +192,9 @@ export class ReceiverStream extends InputStream {
     const positions = Object.fromEntries(this.#positions)
     const blocks = this.#left
     this.#left = []
-    for (const buffer of this.#buffers) blocks.push(...(await buffer.take()))
+    for (const [receiver, buffer] of this.#buffers.entries()) {
+      for (const block of await buffer.take()) blocks.push({ ...block, receiver })
+    }
     this.#through = blocks.reduce((through, { sequence = -1 }) => Math.max(through, sequence), this.#through)
     const head: ReceiverHead | undefined = this.isReliable ? { through: this.#through, positions } : undefined
     return { data: { blocks }, records: blocks.reduce((sum, block) => sum + block.records, 0), head }
@@ -205,9 +213,14 @@ export class ReceiverStream extends InputStream {
   }
 
   protected sources(data: unknown): readonly Source[] {
-    return (data as ReceiverPlan).blocks.map(({ id }) =>
-      this.#lost.has(id) ? { kind: 'records', records: [] } : { kind: 'block', id },
-    )
+    return (data as ReceiverPlan).blocks.map((block) => this.#source(block))
+  }
+
+  #source({ id, packed, receiver }: PlannedBlock): Source {
+    if (this.#lost.has(id)) return { kind: 'records', records: [] }
+    if (!packed) return { kind: 'block', id }
+    const fn = this.#receivers[receiver]?.unpack ?? noUnpack
+    return { kind: 'unpack', operator: this.id, input: { source: { kind: 'block', id }, ops: [] }, fn }
   }
 
   protected async committed(data: unknown): Promise<void> {
@@ -220,4 +233,19 @@ export class ReceiverStream extends InputStream {
     for (const id of ids) void this.#environment.blocks.remove(id)
     this.#journal?.release(ids)
   }
+}
+
+/** Ids of blocks are `<stream>/<receiver>/<epoch>/<number>`. */
+function receiverOfBlock(id: string): number {
+  return Number(id.split('/')[1])
+}
+
+/** Stands for the function that a changed program does not have any more. */
+function noUnpack(): never {
+  throw new SluiceError({
+    code: 'ARGUMENT_INVALID',
+    component: 'receiverStream',
+    message:
+      'the block is packed bytes, and its receiver has no unpack to make records of them; give it back its unpack',
+  })
 }

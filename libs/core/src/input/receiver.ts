@@ -8,6 +8,12 @@ import type { Logger } from '../observe/logger.js'
 /** How far a source has been read: for each of its partitions the last record's position (a sequence number, an offset). */
 export type SourcePosition = Readonly<Record<string, bigint>>
 
+export interface PackedOptions {
+  /** How many records the bytes are: batches, listeners and rate limits count by it. */
+  readonly records: number
+  readonly position?: SourcePosition | undefined
+}
+
 /** What the engine hands to a receiver. Good for one run of the receiver: after a restart there is a new one. */
 export interface ReceiverContext<in T> {
   /** Index of the input stream in its context, from 0. */
@@ -25,6 +31,12 @@ export interface ReceiverContext<in T> {
   store(record: T): Promise<void>
   /** Takes many records, in order and into one block, with the position of the last of them. Like `store`. The array is the engine's from then on. */
   storeAll(records: readonly T[], options?: { readonly position?: SourcePosition | undefined }): Promise<void>
+  /**
+   * Takes whole records as bytes, of which the receiver's `unpack` makes records when a batch reads them: much cheaper than
+   * objects or strings that wait for their batch, and counted to the byte. Like `storeAll`; the bytes are the engine's from
+   * then on. Rejects with `ARGUMENT_INVALID` when the receiver has no `unpack`.
+   */
+  storePacked(bytes: Uint8Array, options: PackedOptions): Promise<void>
   /** Tells listeners of a problem; receiving goes on. */
   report(message: string, error?: unknown): void
   /** Ends this run (`onStop` is called) and starts a new one after a delay. Default delay: the stream's back-off. */
@@ -42,6 +54,13 @@ export interface Receiver<out T> {
   readonly '~sluice': 'receiver/1'
   /** For messages and listeners, e.g. `socket localhost:9999`. */
   readonly name?: string | undefined
+  /**
+   * Makes records of what `storePacked` took, once in each task that reads it, so perhaps again and in another thread: it must
+   * be synchronous, use no `this`, and always give the same. Short pieces may come joined, so that of two of them it must make
+   * the records of the first and then those of the second. Tasks run in workers only where it is {@link unpackLines} or was
+   * registered with `task(name, fn)`.
+   */
+  readonly unpack?: ((bytes: Uint8Array) => readonly T[]) | undefined
   onStart(context: ReceiverContext<T>): void | Promise<void>
   onStop(): void | Promise<void>
 }

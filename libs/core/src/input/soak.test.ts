@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { StreamingContext } from '../context/streaming-context.js'
 import { until } from '../testing/harness.js'
+import { unpackLines } from '../rdd/engine-functions.js'
 import { milliseconds, seconds } from '../time/duration.js'
 import { systemClock } from '../time/system-clock.js'
 import { chunk } from './receiver-forms.js'
@@ -15,7 +16,7 @@ function realContext(batchIntervalMs: number, maxPendingBatches?: number): Strea
   return new StreamingContext({ batchInterval, maxPendingBatches, log: 'error', signals: false })
 }
 
-test.for(['one by one', 'in chunks'])(
+test.for(['one by one', 'in chunks', 'packed'])(
   'a sender that is faster than the job, %s: it is held, and memory stays flat',
   async (how) => {
     const ssc = realContext(100)
@@ -34,7 +35,19 @@ test.for(['one by one', 'in chunks'])(
         else yield* chunk(Array.from({ length: 500 }, record))
       }
     }
-    ssc.receiverStream(sender, { maxHeldBytes }).foreachRDD(async (rdd) => {
+    const packed: Receiver<string> = {
+      '~sluice': 'receiver/1',
+      unpack: unpackLines,
+      onStart: (context) => void sendPacked(context),
+      onStop: () => undefined,
+    }
+    async function sendPacked(context: ReceiverContext<string>): Promise<void> {
+      while (!context.signal.aborted) {
+        const lines = Array.from({ length: 500 }, record)
+        await context.storePacked(Buffer.from(lines.map((line) => `${line}\n`).join('')), { records: 500 })
+      }
+    }
+    ssc.receiverStream(how === 'packed' ? packed : sender, { maxHeldBytes }).foreachRDD(async (rdd) => {
       const count = await rdd.count()
       await systemClock.sleep(200)
       processed += count

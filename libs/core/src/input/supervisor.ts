@@ -6,7 +6,7 @@ import type { Clock } from '../time/clock.js'
 import type { Backoff } from './backoff.js'
 import type { BlockBuffer } from './block-buffer.js'
 import type { RateLimiter } from './rate-limiter.js'
-import type { Receiver, ReceiverContext, SourcePosition } from './receiver.js'
+import type { PackedOptions, Receiver, ReceiverContext, SourcePosition } from './receiver.js'
 
 export interface SupervisorOptions {
   readonly streamId: number
@@ -25,6 +25,8 @@ export interface SupervisorOptions {
   readonly positions: Map<string, bigint>
   /** Whether what is stored goes to a write-ahead log. */
   readonly isReliable: boolean
+  /** Whether the receiver can make records of packed bytes. */
+  readonly canUnpack: boolean
   /** Shared by the receivers of a stream. */
   readonly limiter: RateLimiter
   post(event: 'onReceiverStarted' | 'onReceiverError' | 'onReceiverStopped', info: ReceiverInfo): void
@@ -51,6 +53,7 @@ export class ReceiverSupervisor {
   #active = false
   #lastErrorMessage: string | undefined
   #lastError: unknown
+  #lastErrorMs: number | undefined
 
   constructor(receiver: Receiver<unknown>, buffer: BlockBuffer, options: SupervisorOptions) {
     this.#receiver = receiver
@@ -144,6 +147,7 @@ export class ReceiverSupervisor {
   #report(message: string, error?: unknown): void {
     this.#lastErrorMessage = message
     this.#lastError = error
+    this.#lastErrorMs = this.#options.clock.now()
     this.#options.logger.warn(`[${this.#options.name}] ${message}`)
     this.#options.post('onReceiverError', this.#info())
   }
@@ -158,6 +162,7 @@ export class ReceiverSupervisor {
       starts: this.#starts,
       lastErrorMessage: this.#lastErrorMessage,
       lastError: this.#lastError,
+      lastErrorMs: this.#lastErrorMs,
     }
   }
 }
@@ -227,23 +232,48 @@ class ReceiverRun implements ReceiverContext<unknown> {
 
   storeAll(
     records: readonly unknown[],
-    { position }: { readonly position?: SourcePosition | undefined } = {},
+    { position = {} }: { readonly position?: SourcePosition | undefined } = {},
   ): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     this.#hasStored ||= records.length > 0
     if (this.#isKnown(position)) return this.#buffer.flushed()
     const full = this.#buffer.addAll(records, position)
-    for (const [partition, last] of Object.entries(position ?? {})) this.#options.positions.set(partition, last)
+    this.#moveTo(position)
     if (!this.#cutting && records.length > 0) this.#cutLater()
     return this.#whenNext(records.length, full)
   }
 
   /** Whether records up to here are in the write-ahead log: then they have come again, and are cut (E14). */
-  #isKnown(position: SourcePosition | undefined): boolean {
+  #isKnown(position: SourcePosition): boolean {
     const { positions, isReliable } = this.#options
-    if (!isReliable || position === undefined) return false
-    const known = Object.entries(position).filter(([partition, last]) => last <= (positions.get(partition) ?? -Infinity))
-    return known.length > 0 && known.length === Object.keys(position).length
+    const entries = Object.entries(position)
+    if (!isReliable || entries.length === 0) return false
+    return entries.every(([partition, last]) => last <= (positions.get(partition) ?? -Infinity))
+  }
+
+  storePacked(bytes: Uint8Array, { records, position = {} }: PackedOptions): Promise<void> {
+    if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
+    const problem = this.#problemOfPacked(records)
+    if (problem !== undefined) return Promise.reject(problem)
+    this.#hasStored ||= bytes.length > 0
+    if (this.#isKnown(position)) return this.#buffer.flushed()
+    const full = this.#buffer.addPacked(bytes, records, position)
+    this.#moveTo(position)
+    if (!this.#cutting && bytes.length > 0) this.#cutLater()
+    return this.#whenNext(records, full)
+  }
+
+  #problemOfPacked(records: number): SluiceError | undefined {
+    const isCount = Number.isSafeInteger(records) && records >= 0
+    if (isCount && this.#options.canUnpack) return undefined
+    const message = isCount
+      ? 'storePacked needs a receiver that has unpack, which makes records of the bytes; give it one or use storeAll'
+      : `storePacked needs the number of records, a whole number from 0, not ${String(records)}`
+    return new SluiceError({ code: 'ARGUMENT_INVALID', component: this.#options.name, message })
+  }
+
+  #moveTo(position: SourcePosition): void {
+    for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
   }
 
   /** Resolves when there is room, and when the rate allows for more. The records are taken already: a stop only ends the wait. */

@@ -13,6 +13,8 @@ export interface ReceiverInfo {
   readonly starts: number
   readonly lastErrorMessage: string | undefined
   readonly lastError: unknown
+  /** When that was, in ms since the epoch. */
+  readonly lastErrorMs: number | undefined
 }
 
 /** What one input gave to a batch. */

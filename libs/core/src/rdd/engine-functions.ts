@@ -1,4 +1,5 @@
 /** The engine's own functions that tasks hold: named, so that they can be sent as data like those of users. */
+import { linesOf } from '../storage/lines.js'
 import { deepCopy } from './copy.js'
 import {
   engineFunction,
@@ -21,6 +22,12 @@ export const firstOfPair = engineFunction(
 )
 
 export const textOfBytes = engineFunction('textOfBytes', (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8'))
+
+/**
+ * The `unpack` of receivers that store lines as bytes: whole lines of UTF-8 text, the last one with its line end, too. A CR
+ * before the LF is taken off; bytes that are no UTF-8 become U+FFFD.
+ */
+export const unpackLines: (bytes: Uint8Array) => readonly string[] = engineFunction('unpackLines', linesOf)
 
 /** Values of a key as a list. */
 export const grouping: Aggregator = {

@@ -6,9 +6,10 @@ import { handOut, keepSafe } from './freeze.js'
 import { joinedChunks } from './join.js'
 import { sortedChunks } from './sort.js'
 import { asyncMappedChunks, cartesianChunks, partitionFunctionChunks, zippedChunks } from './partition-functions.js'
+import type { AnyFunction } from './functions.js'
 import type { BlockRecords, Chunks, Pipeline, Source, TaskEnv } from './pipeline.js'
 import { CountOut, FoldOut, refusePromise } from './out.js'
-import { ownRecords, pipelineChunks, runPipeline } from './run.js'
+import { explained, ownRecords, pipelineChunks, runPipeline } from './run.js'
 
 const RANGE_CHUNK = 4_096
 
@@ -49,6 +50,8 @@ export function openSource(source: Source, env: TaskEnv): Chunks {
       return partitionFunctionChunks(source, env)
     case 'async-map':
       return asyncMappedChunks(source, env)
+    case 'unpack':
+      return unpackedChunks(source, env)
     case 'cached':
       return cachedChunks(source, env)
     case 'driver':
@@ -104,6 +107,24 @@ async function* foldedChunk(
   const out = new FoldOut(operator, f, start === undefined ? undefined : { value: start })
   await runPipeline(input, out, env)
   yield out.has ? [refusePromise(out.acc, operator)] : []
+}
+
+/** Piece by piece: what one gives is used up before the next is unpacked, so that it dies young. */
+async function* unpackedChunks(
+  { operator, input, fn }: Extract<Source, { kind: 'unpack' }>,
+  env: TaskEnv,
+): AsyncGenerator<readonly unknown[]> {
+  for await (const pieces of pipelineChunks(input, env)) {
+    for (const piece of pieces) yield unpacked(fn, piece, operator, env)
+  }
+}
+
+function unpacked(fn: AnyFunction, piece: unknown, operator: string, env: TaskEnv): readonly unknown[] {
+  try {
+    return refusePromise(fn(piece), operator) as readonly unknown[]
+  } catch (error) {
+    throw explained(error, operator, env.info)
+  }
 }
 
 async function* cachedChunks(

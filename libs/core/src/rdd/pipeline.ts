@@ -79,6 +79,8 @@ export type Source =
       readonly fn: AnyFunction
       readonly concurrency: number
     }
+  /** Records are pieces of packed bytes, of which `fn` makes the records proper. */
+  | { readonly kind: 'unpack'; readonly operator: string; readonly input: Pipeline; readonly fn: AnyFunction }
   | { readonly kind: 'cached'; readonly block: string; readonly level: StorageLevel; readonly input: Pipeline }
   /** Of the driver only: never leaves it. */
   | { readonly kind: 'driver'; open(env: TaskEnv): Chunks }

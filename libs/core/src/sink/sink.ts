@@ -77,7 +77,7 @@ export interface Sink<in T> {
   readonly guarantee: SinkGuarantee
   /** `'batch'`: partitions are written in turn and nothing is durable until `commitBatch` resolves; if it fails, all are written again. Default: `'partition'`. */
   readonly unit?: 'partition' | 'batch' | undefined
-  /** Connects and checks what can be checked: reachability, credentials, tables, permissions. A rejection fails `start()`. */
+  /** Connects and checks what can be checked: reachability, credentials, tables, permissions. A rejection fails `start()`; `close` is called then, too. */
   open?(context: SinkContext): Promise<void>
   /**
    * Applies one partition of one batch; resolves when it is durable. It may be called again for the same batch and
@@ -86,6 +86,7 @@ export interface Sink<in T> {
   writePartition(id: BatchPartitionId, chunks: AsyncIterable<readonly T[]>, context: WriteContext): Promise<void>
   /** Called when every partition of the batch is written; may be called again. Default: nothing. */
   commitBatch?(id: BatchId, context: { readonly offsets: PlannedOffsets; readonly signal: AbortSignal }): Promise<void>
+  /** Releases all. Called once after `open`, also after one that rejected; nothing else is called after it. */
   close?(): Promise<void>
 }
 

@@ -101,6 +101,7 @@ export class ReceiverBench<T> {
     const run = new ReceiverRun<T>({
       clock: this.options.clock ?? systemClock,
       position: this.#position,
+      unpack: this.target.receiver.unpack,
       take: (records, position) => {
         this.stored.push(...records)
         this.#position = { ...this.#position, ...position }

@@ -1,4 +1,4 @@
-import { SluiceError, type Receiver, type ReceiverContext } from '@sluice/core'
+import { SluiceError, unpackLines, type Receiver, type ReceiverContext } from '@sluice/core'
 import { describe, expect, test } from 'vitest'
 import { collectSuite, type SuiteResult } from '../suite/collect.js'
 import { receiverConformance } from './receiver-conformance.js'
@@ -51,10 +51,14 @@ type Flaw =
   | 'ignores the position'
   | 'leaves the pump alone'
   | 'drops while busy'
+  /** No flaw by itself. */
+  | 'packs'
+  | 'counts what it packs wrong'
 
 class LogReceiver implements Receiver<string> {
   readonly '~sluice' = 'receiver/1'
   readonly name = 'log'
+  readonly unpack = unpackLines
   readonly #log: Log
   readonly #flaws: ReadonlySet<Flaw>
   #queue: { records: readonly string[]; last: number }[] = []
@@ -136,8 +140,13 @@ class LogReceiver implements Receiver<string> {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       const records = this.#has('turns round') ? [...next.records].reverse() : next.records
       const position = { 0: BigInt(next.last) }
-      await context.storeAll(records, { position })
+      if (!this.#has('packs')) await context.storeAll(records, { position })
+      else await context.storePacked(packed(records), { records: this.#countOf(records), position })
     }
+  }
+
+  #countOf(records: readonly string[]): number {
+    return records.length + (this.#has('counts what it packs wrong') ? 1 : 0)
   }
 
   onStop(): void {
@@ -146,6 +155,10 @@ class LogReceiver implements Receiver<string> {
     if (this.#subscriber !== undefined) this.#log.subscribers.delete(this.#subscriber)
     this.#subscriber = undefined
   }
+}
+
+function packed(lines: readonly string[]): Uint8Array {
+  return Buffer.from(lines.map((line) => `${line}\n`).join(''))
 }
 
 function suite(flaws: readonly Flaw[], only?: string): Promise<SuiteResult[]> {
@@ -178,10 +191,19 @@ function suite(flaws: readonly Flaw[], only?: string): Promise<SuiteResult[]> {
   )
 }
 
-test('a right receiver passes', async () => {
-  const results = await suite([])
+test.each<[string, Flaw[]]>([
+  ['records', []],
+  ['packed bytes', ['packs']],
+])('a right receiver that stores %s passes', async (_what, flaws) => {
+  const results = await suite(flaws)
   expect(results.filter(({ outcome }) => outcome !== 'passed')).toEqual([])
   expect(results.length).toBeGreaterThan(15)
+})
+
+test('a receiver that counts wrong what it packs is caught', async () => {
+  const rule = 'records are stored in the order in which they were sent, each once'
+  const [result] = await suite(['packs', 'counts what it packs wrong'], rule)
+  expect(result).toMatchObject({ name: rule, outcome: 'failed' })
 })
 
 describe('each broken receiver is caught by the rule that it breaks', () => {

@@ -1,5 +1,13 @@
 /** One run of a receiver: a context that takes, holds or refuses what is stored, and notes what the receiver does. */
-import { SluiceError, type Clock, type Logger, type ReceiverContext, type SourcePosition } from '@sluice/core'
+import assert from 'node:assert/strict'
+import {
+  SluiceError,
+  type Clock,
+  type Logger,
+  type PackedOptions,
+  type ReceiverContext,
+  type SourcePosition,
+} from '@sluice/core'
 import { silentLogger } from '../suite/checks.js'
 
 /** What the receiver told of itself. */
@@ -12,6 +20,8 @@ export interface Told {
 export interface ReceiverRunParts<T> {
   readonly clock: Clock
   readonly position: SourcePosition
+  /** The receiver's, where it has one. */
+  readonly unpack: ((bytes: Uint8Array) => readonly T[]) | undefined
   /** Records that are safe, with their position. */
   take(records: readonly T[], position: SourcePosition): void
 }
@@ -68,6 +78,14 @@ export class ReceiverRun<T> implements ReceiverContext<T> {
     records: readonly T[],
     { position = {} }: { readonly position?: SourcePosition | undefined } = {},
   ): Promise<void> => this.#store(records, position)
+
+  readonly storePacked = async (bytes: Uint8Array, { records, position = {} }: PackedOptions): Promise<void> => {
+    const { unpack } = this.#parts
+    assert.ok(unpack !== undefined, 'storePacked needs a receiver that has unpack')
+    const unpacked = unpack(bytes)
+    assert.equal(unpacked.length, records, 'records is how many records unpack makes of the bytes')
+    await this.#store(unpacked, position)
+  }
 
   readonly report = (message: string, error?: unknown): void => {
     this.told.push({ kind: 'report', message, error })

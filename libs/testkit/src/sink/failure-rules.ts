@@ -110,6 +110,9 @@ export const failureRules: readonly SinkRule[] = [
   rule('open of what cannot work rejects, naming component, problem and remedy', async (bench) => {
     const sink = await bench.need('broken')()
     await rejectsHelpfully('open of a broken sink', () => bench.open(sink))
+    // The engine closes it: it may have connected before it failed.
+    const closing = await settled(() => bench.closeSink(sink))
+    assert.ok(bench.succeeded(closing), 'close after an open that rejected must succeed')
   }),
 ]
 

@@ -424,6 +424,18 @@ describe('each broken sink is caught by the rule that it breaks', () => {
     expect(result).toMatchObject({ name: rule, outcome: 'failed' })
   })
 
+  test('one that cannot be closed when it could not be opened', async () => {
+    const rule = 'open of what cannot work rejects, naming component, problem and remedy'
+    const broken = (): Sink<Row> => ({
+      ...new PlainSink(new Table()),
+      writePartition: () => Promise.resolve(),
+      open: () => Promise.reject(error('CONNECTION_FAILED', 'nobody there')),
+      close: () => Promise.reject(error('STOPPED', 'it is not open')),
+    })
+    const results = await suite(table(), { broken }, rule)
+    expect(failed(results)[0]).toContain('close after an open that rejected must succeed')
+  })
+
   test('one with host and password in its target', async () => {
     const make: Make = (table) => Object.assign(new TableSink(table), { target: 'redis://me:secret@host/0' })
     const results = await suite(make)
