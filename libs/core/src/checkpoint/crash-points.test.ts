@@ -18,10 +18,20 @@ type Pairs = DStream<readonly [string, number]>
 type Build = (pairs: Pairs, store: LedgerStore, ssc: StreamingContext) => void
 
 const script = [
-  [['a', 1], ['b', 2]],
-  [['a', 3], ['c', 4]],
+  [
+    ['a', 1],
+    ['b', 2],
+  ],
+  [
+    ['a', 3],
+    ['c', 4],
+  ],
   [],
-  [['b', 5], ['b', 6], ['d', 7]],
+  [
+    ['b', 5],
+    ['b', 6],
+    ['d', 7],
+  ],
   [['a', 8]],
 ] as const satisfies readonly (readonly (readonly [string, number])[])[]
 
@@ -31,8 +41,10 @@ const scenarios: Record<string, Build> = {
   'a map': (pairs, store) => {
     pairs.map(([key, n]) => `${key}${String(n)}`).to(store.sink('records'))
   },
-  'updateStateByKey': (pairs, store) => {
-    pairs.updateStateByKey<number>((values, sum) => values.reduce(add, sum ?? 0), { partitions: 2 }).to(store.sink('sums'))
+  updateStateByKey: (pairs, store) => {
+    pairs
+      .updateStateByKey<number>((values, sum) => values.reduce(add, sum ?? 0), { partitions: 2 })
+      .to(store.sink('sums'))
   },
   'mapWithState with time-outs': (pairs, store) => {
     const mapped = pairs.mapWithState<number, string>(
@@ -58,7 +70,10 @@ const scenarios: Record<string, Build> = {
       .to(store.sink('window'))
   },
   'a window over what can be read again': (pairs, store) => {
-    pairs.map(([key, n]) => `${key}${String(n)}`).window(seconds(2)).to(store.sink('window'))
+    pairs
+      .map(([key, n]) => `${key}${String(n)}`)
+      .window(seconds(2))
+      .to(store.sink('window'))
   },
   'two outputs and side data': (pairs, store) => {
     let reads = 0

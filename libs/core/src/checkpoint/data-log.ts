@@ -68,7 +68,10 @@ export class DataLogReader {
   readonly first = new Map<string, number>()
 
   /** `isNeeded` says whether records of a block are of use still. */
-  add({ type, sequence, payload }: LogEntry, isNeeded: (block: string, input: string, sequence: number) => boolean): void {
+  add(
+    { type, sequence, payload }: LogEntry,
+    isNeeded: (block: string, input: string, sequence: number) => boolean,
+  ): void {
     const [head, records] = decodeRecords(payload) as [unknown, unknown[]]
     if (type === RECEIVED) this.#addReceived(head as ReceivedEntry, records, sequence, isNeeded)
     else if (type === SLICE) this.#addSlice(head as SliceEntry, records, sequence)

@@ -172,7 +172,9 @@ function checkInterval({ graph }: Program, before: GraphRecord, image: LogImage,
   if (graph.batchInterval === batchIntervalMs) return
   const was = `batchInterval was ${String(batchIntervalMs)} ms and is ${String(graph.batchInterval)} ms now`
   if (image.uncommitted.length > 0) {
-    problems.push(`${was}, and ${String(image.uncommitted.length)} batches are not committed: run it as it was, and stop it gracefully`)
+    problems.push(
+      `${was}, and ${String(image.uncommitted.length)} batches are not committed: run it as it was, and stop it gracefully`,
+    )
   } else if (graph.streams.some(({ isSliced }) => isSliced)) {
     problems.push(`${was}, and windows hold slices of the old length: keep the interval, or use a new checkpoint`)
   }

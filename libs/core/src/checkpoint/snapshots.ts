@@ -163,7 +163,10 @@ export async function readSnapshotParts(
 }
 
 /** Removes every snapshot but this one, also those that were never finished. */
-export async function removeOtherSnapshots({ fileSystem, folder }: SnapshotPlace, keep: number | undefined): Promise<void> {
+export async function removeOtherSnapshots(
+  { fileSystem, folder }: SnapshotPlace,
+  keep: number | undefined,
+): Promise<void> {
   const names: string[] = []
   for await (const { name } of fileSystem.list(folder)) names.push(name)
   for (const name of names) {

@@ -39,7 +39,6 @@ interface SinkJob extends Pick<JobContext, 'app' | 'signal' | 'epoch'> {
   readonly lastPlanned?: number | undefined
 }
 
-
 interface OpenSink {
   readonly sink: Sink<unknown>
   readonly opened: Promise<void>
@@ -257,10 +256,7 @@ export class Engine implements ScopeHost {
     }
   }
 
-  #sinkContext(
-    job: SinkJob,
-    output: string,
-  ): Parameters<NonNullable<Sink<unknown>['open']>>[0] {
+  #sinkContext(job: SinkJob, output: string): Parameters<NonNullable<Sink<unknown>['open']>>[0] {
     return {
       app: job.app,
       output,

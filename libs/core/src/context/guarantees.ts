@@ -27,7 +27,8 @@ function effective(parent: StreamAtTimes, sink: OutputStream['sink']): string {
   const { level, condition } = sink.guarantee
   if (level === 'at-least-once') return `at-least-once (${condition})`
   const free = nondeterministic(parent)
-  if (free !== undefined) return `at-least-once (${free} may answer differently when a batch is run again; checkpoint() it)`
+  if (free !== undefined)
+    return `at-least-once (${free} may answer differently when a batch is run again; checkpoint() it)`
   return `${level} (${condition})`
 }
 

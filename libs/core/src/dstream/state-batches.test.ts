@@ -170,7 +170,11 @@ describe('E5', () => {
 })
 
 test('an evaluation of state can be tried again, and only for the running batch', async () => {
-  const operator = new StateOperator('counts', { partitions: 1, partitionOf: () => 0, format: { kind: 'test', version: 0, migrate: undefined } })
+  const operator = new StateOperator('counts', {
+    partitions: 1,
+    partitionOf: () => 0,
+    format: { kind: 'test', version: 0, migrate: undefined },
+  })
   const evaluate = (time: number, fails: boolean) =>
     operator.evaluate(time, 0, (partition) => {
       partition.write(partition.cell('a'), time)
@@ -395,7 +399,11 @@ test.each<readonly [string, (pairs: Pairs) => DStream<unknown>]>([
 })
 
 test('E6: large lists in a state are frozen once, not walked again in each batch', () => {
-  const operator = new StateOperator('lists', { partitions: 1, partitionOf: () => 0, format: { kind: 'test', version: 0, migrate: undefined } })
+  const operator = new StateOperator('lists', {
+    partitions: 1,
+    partitionOf: () => 0,
+    format: { kind: 'test', version: 0, migrate: undefined },
+  })
   const partition = operator.partitions[0]!
   let reads = 0
   const list = Array.from({ length: 100 }, (_, i) => i)

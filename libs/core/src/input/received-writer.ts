@@ -46,12 +46,7 @@ export class ReceivedWriter {
   }
 
   /** Records as bytes, and how many there are. */
-  storePacked(
-    block: string,
-    bytes: Uint8Array,
-    packed: number,
-    position: SourcePosition | undefined,
-  ): Promise<void> {
+  storePacked(block: string, bytes: Uint8Array, packed: number, position: SourcePosition | undefined): Promise<void> {
     const group = this.#group()
     group.pieces.push({ block, records: [bytes], position, packed })
     return group.done
@@ -100,9 +95,7 @@ export class ReceivedWriter {
 
   async #write({ pieces, resolve, reject }: Group): Promise<void> {
     try {
-      const sequences = await Promise.all(
-        pieces.map((piece) => this.#journal.received(this.#input, piece)),
-      )
+      const sequences = await Promise.all(pieces.map((piece) => this.#journal.received(this.#input, piece)))
       for (const [i, { block }] of pieces.entries()) this.#sequences.set(block, sequences[i] as number)
       resolve()
     } catch (error) {

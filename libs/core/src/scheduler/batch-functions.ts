@@ -12,11 +12,7 @@ export class BatchFunctions implements BatchScopes {
   readonly #read: Record<string, unknown> = {}
 
   /** `recorded` is what a first run of the batch has read. */
-  constructor(
-    host: ScopeHost,
-    job: Omit<JobContext, 'output'>,
-    recorded: Readonly<Record<string, unknown>> = {},
-  ) {
+  constructor(host: ScopeHost, job: Omit<JobContext, 'output'>, recorded: Readonly<Record<string, unknown>> = {}) {
     this.#host = host
     this.#job = job
     this.#recorded = recorded

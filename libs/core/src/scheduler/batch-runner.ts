@@ -110,7 +110,11 @@ export class BatchRunner {
       const partitions = Object.fromEntries(jobs.map(({ output, node }) => [output.id, node.partitions]))
       if (before !== undefined) requireSamePartitions(before, partitions, graph.outputs)
       await log.start({ time, partitions, sideData: scopes.sideDataRead })
-      await this.#keep(time, graph.streams.filter((stream) => stream.isCheckpointed), job)
+      await this.#keep(
+        time,
+        graph.streams.filter((stream) => stream.isCheckpointed),
+        job,
+      )
       // What an earlier run has finished need not be done again (E13).
       const unfinished = jobs.filter(({ output }) => before?.done.includes(output.id) !== true)
       await this.#runUnfinished(unfinished, (unit) => this.#runOutput(unit, plan, job, infos), signal)

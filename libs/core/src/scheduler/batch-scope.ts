@@ -24,7 +24,6 @@ export interface ScopeHost {
 /** Called before an output that `writeTo` makes is written for the first time. */
 export type BeforeOutput = (output: string, partitions: number) => Promise<void>
 
-
 export class BatchScope implements RddScope {
   readonly #host: ScopeHost
   readonly #owner: string

@@ -18,7 +18,8 @@ export class LedgerStore {
 
   /** What the first batches have written, by table, in order: time since the first batch, partition, record. */
   contents(untilMs = Infinity): Record<string, unknown[]> {
-    const first = (rows: readonly (readonly [number, number, unknown])[]): unknown[] => rows.filter(([time]) => time < untilMs)
+    const first = (rows: readonly (readonly [number, number, unknown])[]): unknown[] =>
+      rows.filter(([time]) => time < untilMs)
     return Object.fromEntries(Array.from(this.#tables, ([table, rows]) => [table, first(rows)]))
   }
 
