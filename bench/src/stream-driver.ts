@@ -1,5 +1,5 @@
 /** Runs batches of a stream one at a time, when a benchmark says so. */
-import { milliseconds, StreamingContext, type DStream } from '@sluice/core'
+import { milliseconds, StreamingContext, type DStream, type StreamingContextOptions } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
 
 const INTERVAL_MS = 1_000
@@ -11,15 +11,20 @@ export interface StreamDriver<T, R> {
 }
 
 /** A stream on a clock of its own, so that a batch begins when its records are there. */
-export async function streamDriver<T, R>(graph: (stream: DStream<T>) => DStream<R>): Promise<StreamDriver<T, R>> {
-  const clock = new ManualClock()
+export async function streamDriver<T, R>(
+  graph: (stream: DStream<T>) => DStream<R>,
+  options: Partial<StreamingContextOptions> = {},
+  startMs = 0,
+): Promise<StreamDriver<T, R>> {
+  const clock = new ManualClock(startMs)
   const queue: (readonly T[])[] = []
   const ssc = new StreamingContext({
     batchInterval: milliseconds(INTERVAL_MS),
-    clock,
     log: 'error',
     signals: false,
     memoryBudgetBytes: 8 * 2 ** 30,
+    ...options,
+    clock,
   })
   let onDone: (results: readonly R[]) => void = () => undefined
   let onFailed: (error: unknown) => void = () => undefined

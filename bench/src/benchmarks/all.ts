@@ -1,6 +1,7 @@
 /** Every benchmark there is, in the order in which they run. A new one is added here. */
 import type { Benchmark } from '../benchmark.js'
 import { batch } from './batch.js'
+import { checkpoint } from './checkpoint.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { idle } from './idle.js'
@@ -32,5 +33,6 @@ export const benchmarks: readonly Benchmark[] = [
   socket,
   store,
   wal,
+  checkpoint,
   idle,
 ]

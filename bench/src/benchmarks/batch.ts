@@ -5,6 +5,7 @@
  * and `ratio` the limit by ours, so that at least 1 is wanted.
  */
 import type { Benchmark, Sizes } from '../benchmark.js'
+import { limitRow } from '../limit-row.js'
 import type { Row } from '../row.js'
 import { quantile, spreadOf } from '../stats.js'
 import { backToBackCpuMs, bareTicks, streamTicks, TICK_MS, type Ticks } from './batch-ticks.js'
@@ -84,22 +85,3 @@ const SHARES = { p50: 0.5, p99: 0.99, max: 1 }
 const most = (): number => MOST_CPU_MS
 
 const median = (values: readonly number[]): string => spreadOf(values).median.toFixed(2)
-
-/** Ours must not be above the limit, run by run. */
-function limitRow(name: string, ours: readonly number[], limits: readonly number[], unit: string): Row {
-  const ratios = ours.map((value, i) => (value === limits[i] ? 1 : (limits[i] ?? Number.NaN) / value))
-  const { median: ratio, low, high } = spreadOf(ratios)
-  return {
-    name,
-    ratio,
-    low,
-    high,
-    unit,
-    ours: spreadOf(ours).median,
-    reference: spreadOf(limits).median,
-    aim: 1,
-    met: ratio >= 1,
-    wallRatio: undefined,
-    rounds: ours.length,
-  }
-}
