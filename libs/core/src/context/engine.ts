@@ -11,7 +11,7 @@ import type { BlockRecords, Spill } from '../rdd/pipeline.js'
 import type { ShuffleOutput } from '../rdd/shuffle-writer.js'
 import { OutputWriter } from '../scheduler/output-writer.js'
 import type { ScopeHost } from '../scheduler/batch-scope.js'
-import type { Sink } from '../sink/sink.js'
+import type { Sink, SinkContext } from '../sink/sink.js'
 import { textFolderSink } from '../sink/text-file-sink.js'
 import { BlockStore, type StoredBlock } from '../storage/block-store.js'
 import { isNodeFileSystem, nodeFileSystem } from '../storage/node-file-system.js'
@@ -31,6 +31,9 @@ export interface EngineOptions {
   /** Folder for blocks that do not fit in memory. */
   readonly localDirectory: string | undefined
 }
+
+/** For whom a sink is opened. */
+type SinkJob = Pick<JobContext, 'app' | 'signal'> & Partial<Pick<SinkContext, 'lastPlanned'>>
 
 interface OpenSink {
   readonly sink: Sink<unknown>
@@ -59,6 +62,7 @@ export class Engine implements ScopeHost {
   readonly #forgotten: FinalizationRegistry<string>
   #started: Promise<void> | undefined
   #nextSpill = 0
+  #lastTime = 0
   #closed = false
 
   constructor(options: EngineOptions) {
@@ -177,34 +181,41 @@ export class Engine implements ScopeHost {
     const { fileSystem, path: folder } = this.fileSystems.resolve(path)
     if (job.batchTime === undefined && (await fileSystem.stat(folder)) !== undefined) throw folderExists(path)
     const sink = textFolderSink<unknown>(folder, { skipEmpty: false, fileSystem })
-    await sink.open?.(this.#sinkContext(job, `saveAsTextFile ${path}`))
-    await this.#write(node, sink, `${job.output}/saveAsTextFile`, job)
+    const time = this.#timeOf(job)
+    await sink.open?.(this.#sinkContext({ ...job, lastPlanned: time }, `saveAsTextFile ${path}`))
+    await this.#write(node, sink, `${job.output}/saveAsTextFile`, job, time)
   }
 
   async writeTo(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    const entry = this.#sinkOf(sink, output, job)
+    const time = this.#timeOf(job)
+    const entry = this.#sinkOf(sink, output, { ...job, lastPlanned: time })
     entry.users++
     try {
       await entry.opened
-      await this.#write(node, sink, output, job)
+      await this.#write(node, sink, output, job, time)
     } finally {
       entry.users--
       await this.#closeReplaced(entry)
     }
   }
 
-  #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    const id = { app: job.app, output, batchTime: job.batchTime ?? this.clock.now(), planDigest: '', epoch: 0 }
+  /** Outside of a batch no two writes have the same time: the second would count as the first one, run again. */
+  #timeOf(job: JobContext): number {
+    return job.batchTime ?? (this.#lastTime = Math.max(this.#lastTime + 1, this.clock.now()))
+  }
+
+  #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext, batchTime: number): Promise<void> {
+    const id = { app: job.app, output, batchTime, planDigest: '', epoch: 0 }
     return new OutputWriter(sink, undefined, this.runner, this.clock).write(node, { id, offsets: {}, job })
   }
 
   /** Opens a sink for an output, once. */
-  openSink(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
+  openSink(sink: Sink<unknown>, output: string, job: SinkJob): Promise<void> {
     return this.#sinkOf(sink, output, job).opened
   }
 
   // A program may make a new sink in every batch: then the one before is closed.
-  #sinkOf(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): OpenSink {
+  #sinkOf(sink: Sink<unknown>, output: string, job: SinkJob): OpenSink {
     const before = this.#sinks.get(output)
     if (before?.sink === sink) return before
     const opened = this.#open(sink, output, job).catch((error: unknown) => {
@@ -220,7 +231,7 @@ export class Engine implements ScopeHost {
     return entry
   }
 
-  async #open(sink: Sink<unknown>, output: string, job: Pick<JobContext, 'app' | 'signal'>): Promise<void> {
+  async #open(sink: Sink<unknown>, output: string, job: SinkJob): Promise<void> {
     await sink.open?.(this.#sinkContext(job, output))
     if (this.#closed) {
       await sink.close?.()
@@ -239,15 +250,12 @@ export class Engine implements ScopeHost {
     }
   }
 
-  #sinkContext(
-    job: Pick<JobContext, 'app' | 'signal'>,
-    output: string,
-  ): Parameters<NonNullable<Sink<unknown>['open']>>[0] {
+  #sinkContext(job: SinkJob, output: string): SinkContext {
     return {
       app: job.app,
       output,
       epoch: 0,
-      lastPlanned: undefined,
+      lastPlanned: job.lastPlanned,
       logger: this.logger,
       clock: this.clock,
       signal: job.signal ?? new AbortController().signal,

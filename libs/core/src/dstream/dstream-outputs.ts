@@ -65,11 +65,11 @@ export abstract class DStreamOutputs<out T> {
     this.#addSink('saveAsObjectFiles', objectFileSink<T>({ prefix: path, suffix, skipEmpty, fileSystem }), options)
   }
 
-  to(sink: Sink<T>, options?: OutputOptions): void {
+  to(sink: Sink<T>, options?: OutputOptions<T>): void {
     this.#addSink('to', sink, options)
   }
 
-  #addSink(kind: string, sink: Sink<T>, options: OutputOptions | undefined): void {
+  #addSink(kind: string, sink: Sink<T>, options: OutputOptions<T> | undefined): void {
     const { graph } = this.node
     const id = graph.opId(kind, options)
     graph.addOutput(sinkOutput(this.node, id, sink as Sink<unknown>, options))
