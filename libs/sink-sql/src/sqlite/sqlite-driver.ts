@@ -40,7 +40,14 @@ export class SqliteConnection implements SqliteTransaction {
 
   run(sql: string, values: readonly SqliteValue[] = []): number {
     const statement = this.#statement(sql)
-    return Number((statement.finalize === undefined ? statement.run(...values) : statement.run(values)).changes)
+    try {
+      return Number((statement.finalize === undefined ? statement.run(...values) : statement.run(values)).changes)
+    } catch (error) {
+      // node-sqlite3-wasm cannot use a statement again that has failed.
+      this.#statements.delete(sql)
+      finalize(statement)
+      throw error
+    }
   }
 
   all(sql: string, values: readonly SqliteValue[] = []): Record<string, SqliteValue>[] {
@@ -120,8 +127,7 @@ function driverOf(name: SqliteDriverName, Database: Constructor): SqliteDriver {
     name,
     isShared,
     open(file, readOnly) {
-      const options = { readOnly, readonly: readOnly, fileMustExist: readOnly }
-      const handle = new Database(file, options)
+      const handle = new Database(file, name === 'better-sqlite3' ? { readonly: readOnly } : { readOnly })
       try {
         // Waiting is done by the sink: a driver would hold up the whole process.
         handle.exec(isShared ? 'PRAGMA busy_timeout = 0' : 'PRAGMA locking_mode = EXCLUSIVE')

@@ -1,5 +1,12 @@
 /** The sink for SQLite: the rows of a batch partition and its ledger row in one transaction (E1, E8, E18). */
-import type { BatchPartitionId, Sink, SinkContext, SinkGuarantee, WriteContext } from '@sluice/core'
+import {
+  isSluiceError,
+  type BatchPartitionId,
+  type Sink,
+  type SinkContext,
+  type SinkGuarantee,
+  type WriteContext,
+} from '@sluice/core'
 import { sqlError } from '../errors.js'
 import type { SqliteConnection } from './sqlite-driver.js'
 import { claimFence, LEDGER_TABLES, lookUp, settledIndexes, store } from './sqlite-ledger.js'
@@ -97,7 +104,7 @@ class SqliteSink implements Sink<unknown> {
         await session.transaction((db) => this.#apply(db, id, entries, indexes, refused), signal)
         return
       } catch (error) {
-        if (refused.size === 0) throw error
+        if (refused.size === 0 || !isSluiceError(error, 'RECORD_REJECTED')) throw error
       }
       // The transaction was undone. The refused records are settled, and the others tried again as a whole.
       for (const [index, error] of refused) context.reject(index, error)
