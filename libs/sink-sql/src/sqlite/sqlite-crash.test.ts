@@ -18,9 +18,11 @@ const drivers = there.filter((driver) => driver !== undefined).map(({ name }) =>
 
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url))
 const ROWS = 3_000
+/** Of a whole batch. */
+const ANSWERS = 1 + ROWS / 100
 const columns = { id: 'integer', batch: 'integer' } as const
 
-/** Writes batch after batch, from the one given on, and says when each begins and ends. One row in a hundred waits for an answer. */
+/** Writes batch after batch, from the one given on, and says when each begins and ends. Stepwise, each batch and one row in a hundred wait for an answer. */
 const WRITER = `
 import { systemClock } from '@sluice/core'
 import { sqliteSink } from '@sluice/sink-sql/sqlite'
@@ -45,6 +47,7 @@ try {
     const chunk = Array.from({ length: Number(rows) }, (_, i) => ({ id: batch * Number(rows) + i, batch }))
     const id = { app: 'app', output: 'to-0', batchTime: batch, partition: 0, partitions: 1, planDigest: 'p', epoch: Number(epoch), attempt: 0 }
     say('begin ' + batch)
+    if (stepwise === 'stepwise') readSync(0, Buffer.alloc(1))
     await sink.writePartition(id, (async function* () { yield chunk })(), { signal, reject: quiet, settleRejects: async () => undefined })
     say('end ' + batch)
   }
@@ -76,8 +79,8 @@ class Writer {
     return new Promise((resolve) => this.#waiting.push({ text, resolve }))
   }
 
-  goOn(rows: number): void {
-    this.child.stdin?.write('.'.repeat(rows))
+  goOn(answers: number): void {
+    this.child.stdin?.write('.'.repeat(answers))
   }
 
   async kill(): Promise<void> {
@@ -127,10 +130,9 @@ describe.each(drivers)('by %s', (driver) => {
 
   test('E1, E21: a process killed in the middle of a transaction leaves nothing of it, and the batch run again is there once', async () => {
     const first = start(file, driver, { stepwise: true })
-    first.goOn(ROWS / 100)
+    first.goOn(ANSWERS)
     await first.says('end 1')
-    await first.says('begin 2')
-    first.goOn(20)
+    first.goOn(21)
     // More rows than the cache takes: some have gone to the disk.
     await first.says('row 2 2000')
     await first.kill()
@@ -183,9 +185,8 @@ describe.each(drivers)('by %s', (driver) => {
 
   test('E8: a process that was paused in a transaction and wakes after a new owner has come writes nothing more', async () => {
     const writer = start(file, driver, { stepwise: true })
-    writer.goOn(ROWS / 100)
-    await writer.says('end 1')
-    await writer.says('begin 2')
+    writer.goOn(ANSWERS + 1)
+    await writer.says('row 2 0')
     writer.child.kill('SIGSTOP')
     const sink = make()
     const opening = open(sink, 2).then(
@@ -196,12 +197,13 @@ describe.each(drivers)('by %s', (driver) => {
       // It may wake at any time: refused, and its lock is left alone.
       expect(await opening).toBe('CONNECTION_FAILED')
       writer.child.kill('SIGCONT')
-      writer.goOn(ROWS / 100)
+      writer.goOn(ANSWERS - 1)
       await writer.says('end 2')
     } else {
       writer.child.kill('SIGCONT')
-      writer.goOn(2 * ROWS)
+      writer.goOn(ANSWERS - 1)
       expect(await opening).toBe('opened')
+      writer.goOn(1)
       await writer.says('error FENCED')
     }
     await writer.kill()

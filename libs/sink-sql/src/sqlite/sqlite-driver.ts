@@ -110,7 +110,10 @@ export async function loadDriver(wanted: SqliteDriverName | 'auto'): Promise<Sql
     try {
       // A constant would tie the package to what is optional.
       const exports: unknown = await import(/* @vite-ignore */ name)
-      return driverOf(name, CONSTRUCTORS[name](exports as never))
+      const Database = CONSTRUCTORS[name](exports as never)
+      // A native module made for another version of Node.js fails only now.
+      new Database(':memory:', {}).close()
+      return driverOf(name, Database)
     } catch (error) {
       failures.push(`${name}: ${messageOf(error).split('\n')[0] ?? ''}`)
     }
