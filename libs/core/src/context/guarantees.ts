@@ -5,7 +5,12 @@ import type { OutputStream } from '../dstream/output.js'
 /** One line per output. Without a batch log nothing is run again after a crash: what was under way then is lost. */
 export function describeGuarantees(outputs: readonly OutputStream[]): string[] {
   const all = outputs.flatMap(({ id, sink, deadLetter }) =>
-    deadLetter === undefined ? [{ id, sink }] : [{ id, sink }, { id: deadLetterId(id), sink: deadLetter }],
+    deadLetter === undefined
+      ? [{ id, sink }]
+      : [
+          { id, sink },
+          { id: deadLetterId(id), sink: deadLetter },
+        ],
   )
   return all.map(({ id, sink }) => {
     const where = sink === undefined ? '' : ` → ${sink.name} ${sink.target}`
