@@ -22,7 +22,7 @@ export interface StoredMetrics {
 }
 
 /** Path of the database in a folder of results. */
-export function storePath(directory: string): string {
+function storePath(directory: string): string {
   return join(directory, 'metrics.db')
 }
 

@@ -13,7 +13,6 @@ export async function readSqlite<R>(options: ReadSqliteOptions, read: (db: Sqlit
   const { file } = options
   try {
     const session = await readingSession(options, { clock: systemClock, busyTimeoutMs: busyTimeoutOf(options) })
-    // eslint-disable-next-line require-yield -- the user's function is one step
     const work = function* (db: SqliteTransaction): Generator<undefined, R> {
       return read(db)
     }

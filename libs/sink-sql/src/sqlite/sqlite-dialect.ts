@@ -34,7 +34,7 @@ export const sqliteDialect: Dialect<SqliteValue> = {
 }
 
 /** What SQLite makes of values in a column that was declared so, by its own rules. */
-export function affinityOf(declared: string): 'INTEGER' | 'TEXT' | 'BLOB' | 'REAL' | 'NUMERIC' {
+function affinityOf(declared: string): 'INTEGER' | 'TEXT' | 'BLOB' | 'REAL' | 'NUMERIC' {
   const type = declared.toUpperCase()
   if (type.includes('INT')) return 'INTEGER'
   if (/CHAR|CLOB|TEXT/.test(type)) return 'TEXT'

@@ -146,7 +146,6 @@ class SqliteSink implements Sink<unknown> {
 
   async settledIndexes(id: BatchPartitionId): Promise<readonly number[]> {
     const session = await this.#opened()
-    // eslint-disable-next-line require-yield -- one query is one step
     return session.transaction(function* (db) {
       return settledIndexes(db, id)
     })
@@ -166,7 +165,6 @@ class SqliteSink implements Sink<unknown> {
   }
 }
 
-// eslint-disable-next-line require-yield -- one query is one step
 function* isUnsynced(db: SqliteConnection): Generator<undefined, boolean> {
   const [row] = db.all('PRAGMA synchronous')
   const FULL = 2

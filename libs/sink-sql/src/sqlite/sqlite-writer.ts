@@ -110,7 +110,6 @@ function customWriter(apply: Apply): Writer<CustomEntry> {
   return {
     entryOf: (record, index) => ({ index, record }),
     check: () => undefined,
-    // eslint-disable-next-line require-yield -- the user's function is one step
     *write(db, entries, id, reject) {
       const records = entries.map(({ record }) => record)
       const { run, all } = { run: db.run.bind(db), all: db.all.bind(db) }
