@@ -2,27 +2,32 @@
 import type { StreamGraph } from '../dstream/graph.js'
 import type { OutputStream, StreamAtTimes } from '../dstream/output.js'
 import type { InputStream } from '../input/input-stream.js'
+import { deadLetterId, type Sink } from '../sink/sink.js'
 
-/** One line per output. */
+/** One line per output, and for its dead letters. */
 export function describeGuarantees(graph: StreamGraph, inputs: readonly InputStream[], isDurable: boolean): string[] {
-  return graph.outputs.map((output) => {
-    const { id, sink } = output
-    const where = sink === undefined ? '' : ` → ${sink.name} ${sink.target}`
-    return `output ${id}${where}: ${isDurable ? withLog(output, inputs) : WITHOUT_LOG}`
+  return graph.outputs.flatMap(({ id, parent, sink, deadLetter }) => {
+    const promise = (to: Sink<never> | undefined): string => (isDurable ? withLog(parent, to, inputs) : WITHOUT_LOG)
+    const line = (each: string, to: Sink<never> | undefined): string => `output ${each}${placeOf(to)}: ${promise(to)}`
+    return deadLetter === undefined ? [line(id, sink)] : [line(id, sink), line(deadLetterId(id), deadLetter)]
   })
+}
+
+function placeOf(sink: Sink<never> | undefined): string {
+  return sink === undefined ? '' : ` → ${sink.name} ${sink.target}`
 }
 
 /** Without a batch log nothing is run again after a crash: what was under way then is lost. */
 const WITHOUT_LOG = 'at-most-once across a crash (no checkpoint), each batch once while the process lives'
 
-function withLog({ parent, sink }: OutputStream, inputs: readonly InputStream[]): string {
+function withLog(parent: OutputStream['parent'], sink: Sink<never> | undefined, inputs: readonly InputStream[]): string {
   const above = new Set([parent, ...ancestors(parent)])
   const lossy = inputs.filter((input) => above.has(input) && !input.isReliable).map(({ name }) => name)
   const loss = lossy.length === 0 ? '' : `; what ${lossy.join(', ')} gave and was not committed is lost in a crash`
   return `${effective(parent, sink)}${loss}`
 }
 
-function effective(parent: StreamAtTimes, sink: OutputStream['sink']): string {
+function effective(parent: StreamAtTimes, sink: Sink<never> | undefined): string {
   if (sink === undefined) return 'at-least-once (a function of the program: a batch may be run again)'
   const { level, condition } = sink.guarantee
   if (level === 'at-least-once') return `at-least-once (${condition})`
