@@ -32,7 +32,8 @@ interface Account {
 
 export const checkpoint: Benchmark = {
   name: 'checkpoint',
-  about: 'recovery of 1 M keys against reading them by hand; batches of 200 k records with a log against without; syncs',
+  about:
+    'recovery of 1 M keys against reading them by hand; batches of 200 k records with a log against without; syncs',
   run: async (sizes) => {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
     try {
@@ -164,7 +165,14 @@ async function syncs(checkpoint: string, sizes: Sizes): Promise<Row[]> {
     each.push(counter.syncs - before)
   }
   await driver.stop()
-  return [limitRow('checkpoint/syncs', each, each.map(() => MOST_SYNCS), 'syncs a batch')]
+  return [
+    limitRow(
+      'checkpoint/syncs',
+      each,
+      each.map(() => MOST_SYNCS),
+      'syncs a batch',
+    ),
+  ]
 }
 
 /** The local disk, which counts how often a file is synced. */

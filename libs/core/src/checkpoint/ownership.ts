@@ -6,7 +6,7 @@ import { isSluiceError, messageOf, requireArgument, SluiceError } from '../error
 import type { Logger } from '../observe/logger.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { joinPath } from '../storage/paths.js'
-import { GONE, systemProcesses, UNKNOWN, type ProcessIdentity, type ProcessTable } from '../storage/process-table.js'
+import { fateOf, systemProcesses, type ProcessIdentity, type ProcessTable } from '../storage/process-table.js'
 import type { Clock } from '../time/clock.js'
 import { newIdentity } from '../time/random.js'
 import { EpochFiles, OWNERSHIP_COMPONENT, type OwnerRecord } from './epoch-files.js'
@@ -129,10 +129,7 @@ class Taking {
   async #stateOf({ epoch, identity }: OwnerRecord): Promise<PreviousState> {
     const newest = await this.#files.newest()
     if (newest.epoch === epoch && newest.released) return 'released'
-    if (!areNeighbours(identity, this.#taker.identity)) return 'unknown'
-    const startTime = await this.#taker.processes.startTimeOf(identity.pid)
-    if (startTime === UNKNOWN) return 'unknown'
-    return startTime === GONE || startTime !== identity.startTime ? 'dead' : 'alive'
+    return fateOf(identity, this.#taker.processes)
   }
 
   /** Looks for one lease whether the owner gives a sign of life. Only this process's own monotonic clock counts. */
@@ -150,11 +147,6 @@ class Taking {
     }
     return 'lease ran out'
   }
-}
-
-/** Whether one of them can see if the other lives. */
-function areNeighbours(a: ProcessIdentity, b: ProcessIdentity): boolean {
-  return a.bootId !== '' && a.host === b.host && a.bootId === b.bootId && a.pidNamespace === b.pidNamespace
 }
 
 function ownedError(folder: string, { epoch, identity: { pid, host } }: OwnerRecord): SluiceError {

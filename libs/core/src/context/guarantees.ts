@@ -20,7 +20,11 @@ function placeOf(sink: Sink<never> | undefined): string {
 /** Without a batch log nothing is run again after a crash: what was under way then is lost. */
 const WITHOUT_LOG = 'at-most-once across a crash (no checkpoint), each batch once while the process lives'
 
-function withLog(parent: OutputStream['parent'], sink: Sink<never> | undefined, inputs: readonly InputStream[]): string {
+function withLog(
+  parent: OutputStream['parent'],
+  sink: Sink<never> | undefined,
+  inputs: readonly InputStream[],
+): string {
   const above = new Set([parent, ...ancestors(parent)])
   const lossy = inputs.filter((input) => above.has(input) && !input.isReliable).map(({ name }) => name)
   const loss = lossy.length === 0 ? '' : `; what ${lossy.join(', ')} gave and was not committed is lost in a crash`

@@ -1,4 +1,4 @@
-/** Who a process is, and whether another one still lives: how the owner of a checkpoint folder is known to be dead (E7). */
+/** Who a process is, and whether another one still lives: how an owner is known to be dead (E7, E8). */
 import { execFile } from 'node:child_process'
 import { readFile, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -28,6 +28,31 @@ export interface ProcessTable {
 
 export const GONE = 'gone'
 export const UNKNOWN = 'unknown'
+
+/**
+ * What has become of a process: `dead` only where it ran on this machine since its last start, in the same PID namespace, and
+ * its number is free or belongs to one that started at another time. What cannot be told is `unknown`.
+ */
+export async function fateOf(
+  identity: ProcessIdentity,
+  processes: ProcessTable = systemProcesses(),
+): Promise<'alive' | 'dead' | 'unknown'> {
+  if (!areNeighbours(identity, await processes.self())) return 'unknown'
+  const startTime = await processes.startTimeOf(identity.pid)
+  if (startTime === GONE) return 'dead'
+  if (startTime === UNKNOWN || identity.startTime === UNKNOWN || identity.startTime === '') return 'unknown'
+  return startTime === identity.startTime ? 'alive' : 'dead'
+}
+
+/** Whether one of them can see if the other lives. Two machines may bear one name: then only the start tells them apart. */
+function areNeighbours(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  return a.bootId !== '' && a.host === b.host && a.bootId === b.bootId && a.pidNamespace === b.pidNamespace
+}
+
+/** The identity of this process. */
+export function ownProcess(): Promise<ProcessIdentity> {
+  return systemProcesses().self()
+}
 
 /** The processes that the operating system shows: from `/proc` on Linux, by `ps` and `sysctl` on macOS. */
 export function systemProcesses(): ProcessTable {

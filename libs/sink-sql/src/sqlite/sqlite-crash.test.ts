@@ -227,8 +227,8 @@ describe.runIf(drivers.includes('node-sqlite3-wasm'))("E8: the folder that is no
   const driver = 'node-sqlite3-wasm'
   const make = (): Sink<never> =>
     sqliteSink<never>({ file, driver, table: 'rows', mode: 'insert', columns, busyTimeoutMs: 20 })
-  const holder = (more: object): Promise<void> =>
-    writeFile(`${file}.holder.3`, JSON.stringify({ ...ownProcess(), ...more }))
+  const holder = async (more: object): Promise<void> =>
+    writeFile(`${file}.holder.3`, JSON.stringify({ ...(await ownProcess()), ...more }))
 
   test('is removed when its recorded holder is proven dead, and the record replaced', async () => {
     await mkdir(`${file}.lock`)

@@ -4,14 +4,7 @@
  * recorded beside the file, as `FILE.holder.N`, one process at a time; a lock is removed only by the successor of a dead one.
  */
 import { basename, dirname, resolve } from 'node:path'
-import {
-  isProvenDead,
-  isSluiceError,
-  nodeFileSystem,
-  ownProcess,
-  type FileSystem,
-  type ProcessIdentity,
-} from '@sluice/core'
+import { fateOf, isSluiceError, nodeFileSystem, ownProcess, type FileSystem, type ProcessIdentity } from '@sluice/core'
 import { sqlError } from '../errors.js'
 
 /** Those of this process, with how many sinks use each. */
@@ -41,7 +34,7 @@ export async function holdFile(file: string, disk: FileSystem = nodeFileSystem()
 export async function requireNotHeld(file: string, disk: FileSystem = nodeFileSystem()): Promise<void> {
   const [last] = await records(disk, resolve(file))
   const holder = last === undefined ? undefined : await holderIn(disk, last.path)
-  if (holder !== undefined && !isProvenDead(holder)) throw heldBy(file, holder)
+  if (holder !== undefined && (await fateOf(holder)) !== 'dead') throw heldBy(file, holder)
 }
 
 interface HolderRecord {
@@ -57,11 +50,11 @@ async function claim(disk: FileSystem, file: string): Promise<string> {
   const before = await records(disk, file)
   const [last] = before
   const holder = last === undefined ? undefined : await holderIn(disk, last.path)
-  if (holder !== undefined && !isProvenDead(holder)) throw heldBy(file, holder)
+  if (holder !== undefined && (await fateOf(holder)) !== 'dead') throw heldBy(file, holder)
   const number = (last?.number ?? 0) + 1
   const path = `${file}.holder.${String(number)}`
   try {
-    await disk.create(path, Buffer.from(JSON.stringify(ownProcess())))
+    await disk.create(path, Buffer.from(JSON.stringify(await ownProcess())))
   } catch (error) {
     if (isSluiceError(error, 'FILE_EXISTS')) return claim(disk, file)
     throw error
