@@ -5,6 +5,7 @@ export type {
   DStream,
   MapWithStateDStream,
   MapWithStateOptions,
+  StateOptions,
   ReduceWindowOptions,
   TransformOptions,
   WindowOptions,
@@ -33,7 +34,14 @@ export {
 export { statsReportListener } from './observe/stats-report.js'
 export { consoleLogger, type LogLevel } from './observe/logger.js'
 export { formatRecord } from './observe/format.js'
-export type { BatchInfo, InputInfo, OutputInfo, ReceiverInfo, StreamingListener } from './observe/listener.js'
+export type {
+  BatchInfo,
+  InputInfo,
+  OutputInfo,
+  ReceiverInfo,
+  ResumeInfo,
+  StreamingListener,
+} from './observe/listener.js'
 export type { Accumulator } from './rdd/accumulator.js'
 export type { Broadcast } from './rdd/broadcast.js'
 export { unpackLines } from './rdd/engine-functions.js'

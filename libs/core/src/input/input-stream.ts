@@ -16,7 +16,7 @@ export interface LoggedPlan {
 }
 
 /** What the log knows of what an input has stored. */
-export interface ReceivedBefore {
+interface ReceivedBefore {
   readonly blocks: readonly {
     readonly id: string
     readonly records: readonly unknown[]
