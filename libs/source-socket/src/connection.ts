@@ -22,8 +22,10 @@ import type { SocketSettings } from './socket-stream.config.js'
 
 // A receiver never writes, so it would never notice that its peer has gone without a word.
 const KEEP_ALIVE_MS = 60_000
-// One buffer for all that comes. Larger ones make larger pieces, whose texts V8 keeps among its large objects, at twice the cost.
+// Larger reads make larger pieces, whose texts V8 keeps among its large objects, at twice the cost.
 const READ_BYTES = 64 * 1024
+// What fills at least so much of its buffer keeps it; less is copied, and the buffer used again.
+const KEPT_BYTES = READ_BYTES / 4
 
 export interface ConnectionParts<T> {
   readonly context: ReceiverContext<T>
@@ -56,6 +58,7 @@ export class Connection<T> {
   #hasDelivered = false
   #connectedMs: number | undefined
   #lastHeardMs = 0
+  #buffer: Buffer | undefined
 
   constructor(parts: ConnectionParts<T>) {
     this.#context = parts.context
@@ -93,7 +96,7 @@ export class Connection<T> {
     void this.#watchConnecting()
     try {
       // Node passes all of it on to the socket; the types of `connectTls` do not say so.
-      const to = { host, port, onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback: this.#onRead } }
+      const to = { host, port, onread: { buffer: this.#nextBuffer, callback: this.#onRead } }
       this.#socket = tls === undefined ? connectTcp(to) : connectTls({ ...tls, ...to })
     } catch (error) {
       this.#failWith(error)
@@ -127,11 +130,21 @@ export class Connection<T> {
     this.#context.report(`${this.#settings.address}: ${message}`, error)
   }
 
+  /** Where the next read goes: a new buffer where the last one was given away. */
+  readonly #nextBuffer = (): Buffer => (this.#buffer ??= Buffer.allocUnsafeSlow(READ_BYTES))
+
+  /** The bytes that were read, to be kept by whoever gets them. */
+  #taken(sizeBytes: number, buffer: Uint8Array): Buffer {
+    const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, sizeBytes)
+    if (sizeBytes < KEPT_BYTES) return Buffer.from(chunk)
+    this.#buffer = undefined
+    return chunk
+  }
+
   readonly #onRead = (sizeBytes: number, buffer: Uint8Array): boolean => {
     if (this.#state !== 'live') return true
     this.#lastHeardMs = this.#context.clock.monotonic()
-    const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, sizeBytes)
-    const { portion, failure } = this.#decoded((intake) => intake.write(chunk))
+    const { portion, failure } = this.#decoded((intake) => intake.write(this.#taken(sizeBytes, buffer)))
     if (portion !== undefined) this.#storing = this.#storeAndGoOn(portion)
     if (failure !== undefined) this.#fail(failure)
     return true

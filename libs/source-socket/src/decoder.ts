@@ -33,7 +33,7 @@ export interface Decoder<out T> {
 
 /** Whole records that are still bytes. */
 export interface Packed {
-  /** Belongs to the receiver from then on; may be empty. */
+  /** Belongs to the receiver from then on. */
   readonly bytes: Uint8Array
   /** How many records they are. */
   readonly records: number
@@ -44,9 +44,9 @@ export interface Packed {
  * them. Its methods are called as those of a {@link Decoder}.
  */
 export interface Packer {
-  /** The chunk is good for this call only. */
-  write(chunk: Buffer): Packed
-  end(): Packed
+  /** The chunk, and parts of it, may be kept. What is returned is in order. */
+  write(chunk: Buffer): readonly Packed[]
+  end(): readonly Packed[]
   drop?(): number
   readonly failure?: Error | undefined
 }

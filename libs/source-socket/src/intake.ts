@@ -25,20 +25,7 @@ export function intakeOf<T>(
   const { packing } = decode
   if (packing !== undefined)
     return new StepIntake(packing.packer(decoderContext), (packed) => packedPortion(packed, context))
-  const decoder = decode(decoderContext)
-  return new StepIntake(owningItsChunks(decoder), (records) => decodedPortion(records, context))
-}
-
-/** The chunk is the connection's, which reads the next one into it; a decoder may keep it. */
-function owningItsChunks<T>(decoder: Decoder<T>): Decoder<T> {
-  return {
-    get failure() {
-      return decoder.failure
-    },
-    write: (chunk) => decoder.write(Buffer.from(chunk)),
-    end: () => decoder.end(),
-    drop: () => decoder.drop?.() ?? 0,
-  }
+  return new StepIntake(decode(decoderContext), (records) => decodedPortion(records, context))
 }
 
 class StepIntake<R> implements Intake {
@@ -70,8 +57,11 @@ class StepIntake<R> implements Intake {
   }
 }
 
-function packedPortion({ bytes, records }: Packed, context: ReceiverContext<never>): Portion {
-  return { records, store: () => context.storePacked(bytes, { records }) }
+function packedPortion(pieces: readonly Packed[], context: ReceiverContext<never>): Portion {
+  const store = async (): Promise<void> => {
+    for (const { bytes, records } of pieces) await context.storePacked(bytes, { records })
+  }
+  return { records: pieces.reduce((sum, { records }) => sum + records, 0), store }
 }
 
 function decodedPortion<T>(records: readonly T[], context: ReceiverContext<T>): Portion {

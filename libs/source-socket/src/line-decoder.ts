@@ -8,7 +8,6 @@ const LF = 10
 const CR = 13
 const LF_ONLY = Buffer.from('\n')
 const CR_LF = Buffer.from('\r\n')
-const NOTHING: Packed = { bytes: Buffer.alloc(0), records: 0 }
 const REPORT_INTERVAL_MS = 1_000
 
 /**
@@ -36,11 +35,11 @@ class LineDecoder implements Decoder<string> {
   }
 
   write(chunk: Buffer): readonly string[] {
-    return unpackLines(this.#packer.write(chunk).bytes)
+    return this.#packer.write(chunk).flatMap(({ bytes }) => unpackLines(bytes))
   }
 
   end(): readonly string[] {
-    return unpackLines(this.#packer.end().bytes)
+    return this.#packer.end().flatMap(({ bytes }) => unpackLines(bytes))
   }
 
   drop(): number {
@@ -50,26 +49,16 @@ class LineDecoder implements Decoder<string> {
 
 /** Lines, still as bytes, that are gathered. */
 class PackedLines {
-  readonly #parts: Uint8Array[] = []
-  #records = 0
+  readonly pieces: Packed[] = []
 
   /** Whole lines. */
   addLines(bytes: Buffer): void {
-    if (bytes.length === 0) return
-    this.#parts.push(bytes)
-    this.#records += countLines(bytes)
+    if (bytes.length > 0) this.pieces.push({ bytes, records: countLines(bytes) })
   }
 
   /** One line that lacks its end; a CR that it ends with is content. */
   addOpenLine(bytes: Buffer): void {
-    this.#parts.push(Buffer.concat([bytes, bytes.at(-1) === CR ? CR_LF : LF_ONLY]))
-    this.#records++
-  }
-
-  end(): Packed {
-    const [first] = this.#parts
-    if (first === undefined) return NOTHING
-    return { bytes: this.#parts.length === 1 ? first : Buffer.concat(this.#parts), records: this.#records }
+    this.pieces.push({ bytes: Buffer.concat([bytes, bytes.at(-1) === CR ? CR_LF : LF_ONLY]), records: 1 })
   }
 }
 
@@ -96,26 +85,32 @@ class LinePacker implements Packer {
     return this.#failure
   }
 
-  write(chunk: Buffer): Packed {
-    const start = this.#isInsideLongLine ? chunk.indexOf(LF) + 1 : 0
-    if (this.#failure !== undefined || (this.#isInsideLongLine && start === 0)) return NOTHING
+  write(chunk: Buffer): readonly Packed[] {
+    let start = this.#isInsideLongLine ? chunk.indexOf(LF) + 1 : 0
+    if (this.#failure !== undefined || (this.#isInsideLongLine && start === 0)) return []
     this.#isInsideLongLine = false
     const lines = new PackedLines()
     const end = chunk.lastIndexOf(LF) + 1
-    if (end > start) this.#cut(this.#completed(chunk.subarray(start, end)), lines)
+    // Only the line that began in an earlier chunk is copied.
+    if (end > start && this.#tailBytes > 0) {
+      const first = chunk.indexOf(LF, start) + 1
+      this.#cut(this.#completed(chunk.subarray(start, first)), lines)
+      start = first
+    }
+    if (end > start && this.#failure === undefined) this.#cut(chunk.subarray(start, end), lines)
     if (this.#failure === undefined) this.#keep(chunk, Math.max(start, end), lines)
     this.#reportLongLines(false)
-    return lines.end()
+    return lines.pieces
   }
 
-  end(): Packed {
+  end(): readonly Packed[] {
     const lines = new PackedLines()
     const bytes = this.#tailBytes
     this.#tailBytes = 0
     if (bytes > this.#maxBytes) this.#onLongLine(this.#tail, 0, lines)
     else if (bytes > 0) lines.addOpenLine(this.#tail.subarray(0, bytes))
     this.#reportLongLines(true)
-    return lines.end()
+    return lines.pieces
   }
 
   drop(): number {
