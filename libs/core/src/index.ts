@@ -5,6 +5,7 @@ export type {
   DStream,
   MapWithStateDStream,
   MapWithStateOptions,
+  UpdateStateOptions,
   ReduceWindowOptions,
   TransformOptions,
   WindowOptions,
