@@ -6,6 +6,7 @@ export type {
   MapWithStateDStream,
   MapWithStateOptions,
   StateOptions,
+  UpdateStateOptions,
   ReduceWindowOptions,
   TransformOptions,
   WindowOptions,

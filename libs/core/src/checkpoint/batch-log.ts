@@ -37,8 +37,8 @@ export interface BatchLog {
   commit(time: BatchTime): Promise<void>
   /** Ticks that are left out, both ends excluded (E12). */
   skip(after: BatchTime, before: BatchTime): void
-  /** Nothing will ask for a batch up to this time again. */
-  forget(upTo: BatchTime): void
+  /** Nothing will ask for what batches up to this time gave again, nor for plans up to that. */
+  forget(upTo: BatchTime, plansUpTo: BatchTime): void
   close(): Promise<void>
 }
 

@@ -9,7 +9,7 @@ import type { BatchLog } from './batch-log.js'
 import { sliceKey, type DataLog } from './data-log.js'
 import { encodeEntry, type BatchEntry, type GraphRecord, type PlanEntry, type StartRecord } from './entries.js'
 import type { EntryLog } from './entry-log.js'
-import { statesOf } from './graph-check.js'
+import { requireSameOutput, statesOf } from './graph-check.js'
 import type { LoggedBatch, LogImage } from './log-image.js'
 import type { Ownership } from './ownership.js'
 import { removeOtherSnapshots, writeSnapshot, type SnapshotPlace } from './snapshots.js'
@@ -74,13 +74,10 @@ export class Checkpoint implements BatchLog {
 
   /**
    * The program that goes on from here. Where its states are not those of the log, a snapshot is written first: what stands in
-   * the log before it is under other ids, or of other versions.
+   * the log before it is under other ids, of other versions, or given up.
    */
-  async begin(record: GraphRecord): Promise<void> {
-    const { image, clock } = this.#parts
-    const before = image.graph
-    const changed = before !== undefined && keysOf(before) !== keysOf(record)
-    image.apply({ type: 'graph', ...record })
+  async begin(record: GraphRecord, changed: boolean): Promise<void> {
+    const { clock } = this.#parts
     if (changed) await this.#takeSnapshot(() => clock.yield())
     await this.#append({ type: 'graph', ...record })
   }
@@ -98,12 +95,15 @@ export class Checkpoint implements BatchLog {
 
   async start(record: StartRecord): Promise<void> {
     const before = this.batch(record.time)?.start
+    const merged = { ...record, ...mergedStarts(before, record) }
     // What was durable before the restart is so still; but the plan may be no more than noted.
-    if (before === undefined) await this.#append({ type: 'start', ...record })
+    if (before === undefined || hasMore(merged, before)) await this.#append({ type: 'start', ...merged })
   }
 
   async startOutput(time: BatchTime, output: string, partitions: number): Promise<void> {
-    if (this.batch(time)?.outputs[output] === partitions) return
+    const batch = this.batch(time)
+    if (batch !== undefined) requireSameOutput(batch, output, partitions)
+    if (batch?.outputs[output] === partitions) return
     await this.#append({ type: 'output', time, output, partitions })
   }
 
@@ -148,9 +148,9 @@ export class Checkpoint implements BatchLog {
     this.#note({ type: 'skip', after, before })
   }
 
-  forget(upTo: BatchTime): void {
+  forget(upTo: BatchTime, plansUpTo: BatchTime): void {
     const { image, data } = this.#parts
-    image.forget(upTo)
+    image.forget(plansUpTo)
     for (const [time, keys] of this.#slices) {
       if (time > upTo) continue
       this.#slices.delete(time)
@@ -236,7 +236,19 @@ export class Checkpoint implements BatchLog {
   }
 }
 
-/** Ids and versions of all states. */
-function keysOf({ states }: GraphRecord): string {
-  return JSON.stringify(states.map(({ id, version }) => [id, version]).sort())
+/** What was fixed before stays; a program that has changed since may add to it. */
+function mergedStarts(
+  before: StartRecord | undefined,
+  { partitions, sideData }: StartRecord,
+): Omit<StartRecord, 'time'> {
+  return {
+    partitions: { ...partitions, ...before?.partitions },
+    sideData: { ...sideData, ...before?.sideData },
+  }
+}
+
+function hasMore(now: StartRecord, before: StartRecord): boolean {
+  const size = ({ partitions, sideData }: StartRecord): number =>
+    Object.keys(partitions).length + Object.keys(sideData).length
+  return size(now) > size(before)
 }

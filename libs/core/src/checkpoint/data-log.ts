@@ -121,6 +121,11 @@ export class DataLogReader {
     return [...this.#blocks.values()]
   }
 
+  /** What it has of slices, whole or not. */
+  sliceKeys(): Iterable<string> {
+    return this.#slices.keys()
+  }
+
   /** Slices of which every partition is there. */
   slices(): LoggedSlice[] {
     const whole: LoggedSlice[] = []

@@ -33,6 +33,8 @@ export interface StateRecord {
   readonly path: string
   readonly version: number
   readonly partitions: number
+  /** Id under which an earlier program kept it. */
+  readonly was?: string | undefined
 }
 
 /** The program that writes the entries after this one, as far as the log needs to know it (E11). */
@@ -42,6 +44,8 @@ export interface GraphRecord {
   readonly states: readonly StateRecord[]
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
+  /** What the user has given up. */
+  readonly dropped: readonly string[]
 }
 
 export type BatchEntry =

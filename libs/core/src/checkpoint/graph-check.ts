@@ -26,7 +26,11 @@ export function statesOf({ states }: StreamGraph): readonly Keyed[] {
 }
 
 /** The program as the log remembers it. */
-export function graphRecordOf({ graph, inputs }: Program, zeroTime: BatchTime): GraphRecord {
+export function graphRecordOf(
+  { graph, inputs }: Program,
+  zeroTime: BatchTime,
+  dropped: readonly string[],
+): GraphRecord {
   return {
     batchIntervalMs: graph.batchInterval,
     zeroTime,
@@ -36,9 +40,11 @@ export function graphRecordOf({ graph, inputs }: Program, zeroTime: BatchTime): 
       path: pathOf(stream),
       version: stream.state.format.version,
       partitions: stream.state.partitions.length,
+      was: stream.was,
     })),
     inputs: inputs.map(({ id }) => id),
     outputs: graph.outputs.map(({ id }) => id),
+    dropped,
   }
 }
 
@@ -55,7 +61,7 @@ export function requireNames({ graph, inputs }: Program): void {
     groups.set(group, [...(groups.get(group) ?? []), id])
     if (!graph.originOf(id).isNamed) unnamed.add(id)
   }
-  for (const { id, state } of statesOf(graph)) add(state.format.kind, id)
+  for (const { id } of statesOf(graph)) add(graph.originOf(id).kind, id)
   for (const { id } of inputs) add(graph.originOf(id).kind, id)
   for (const { id } of graph.outputs) {
     const { kind } = graph.originOf(id)
@@ -89,7 +95,10 @@ export function checkGraph(program: Program, image: LogImage, { dropState }: Con
   checkInterval(program, before, image, problems)
   const known = new Set(before.states.map(({ id }) => id))
   for (const { id, was } of statesOf(program.graph)) {
-    if (!known.has(id) && (was === undefined || !known.has(was))) warnings.push(`${id} is new and starts without state`)
+    if (dropState.includes(id))
+      warnings.push(`the state of ${id} is given up, as dropState says; take it out of dropState`)
+    else if (!known.has(id) && (was === undefined || !known.has(was)))
+      warnings.push(`${id} is new and starts without state`)
   }
   if (problems.length === 0) return warnings
   throw new SluiceError({
@@ -120,7 +129,7 @@ function checkState(
   const { format } = heir.state
   if (format.kind !== kind) {
     problems.push(
-      `${id} was ${kind} and is ${format.kind} now, which cannot read its state: name the new one otherwise and say dropState: ['${id}']`,
+      `${id} was ${kind} and is ${format.kind} now, which cannot read its state: run it as it was, or give the state up with dropState: ['${id}']`,
     )
   }
   if (format.version !== version && format.migrate === undefined) {
@@ -197,4 +206,15 @@ export function requireSamePartitions(
       message: `batch ${String(start.time)} began with ${String(before)} partitions and would have ${String(now)} now; run it with the number of before, at least until it is committed`,
     })
   }
+}
+
+/** Throws where `writeTo` would write a batch with other partitions than when it was first written (E25). */
+export function requireSameOutput({ plan, outputs }: LoggedBatch, output: string, partitions: number): void {
+  const before = outputs[output]
+  if (before === undefined || before === partitions) return
+  throw new SluiceError({
+    code: 'CHECKPOINT_CHANGED',
+    component: output,
+    message: `batch ${String(plan.time)} was written with ${String(before)} partitions and would have ${String(partitions)} now; run it with the number of before, at least until it is committed`,
+  })
 }

@@ -26,13 +26,19 @@ export interface ImageData {
   readonly lastCommitted: BatchTime | undefined
   /** What each input must know to go on after the last plan. */
   readonly heads: Readonly<Record<string, unknown>>
+  readonly since: Readonly<Record<string, BatchTime>>
 }
+
+/** Before the first batch. */
+const NEVER = -1
 
 export class LogImage {
   graph: GraphRecord | undefined
   lastPlanned: BatchTime | undefined
   lastCommitted: BatchTime | undefined
   #heads: Readonly<Record<string, unknown>>
+  /** For each state, the last batch committed before it came into the program; for each input, the last one planned. */
+  #since: Readonly<Record<string, BatchTime>>
   readonly #batches = new Map<BatchTime, LoggedBatch>()
 
   constructor(data?: ImageData) {
@@ -40,12 +46,24 @@ export class LogImage {
     this.lastPlanned = data?.lastPlanned
     this.lastCommitted = data?.lastCommitted
     this.#heads = data?.heads ?? {}
+    this.#since = data?.since ?? {}
     for (const batch of data?.batches ?? []) this.#batches.set(batch.plan.time, batch)
   }
 
   toData(): ImageData {
     const { graph, lastPlanned, lastCommitted } = this
-    return { graph, lastPlanned, lastCommitted, heads: this.#heads, batches: [...this.#batches.values()] }
+    const batches = [...this.#batches.values()]
+    return { graph, lastPlanned, lastCommitted, heads: this.#heads, since: this.#since, batches }
+  }
+
+  /** Whether no batch was committed since this state is in the program. */
+  isNewState(id: string): boolean {
+    return (this.#since[id] ?? NEVER) >= (this.lastCommitted ?? NEVER)
+  }
+
+  /** Whether this input was not in the program when the batch was planned. */
+  isNewInput(id: string, planned: BatchTime): boolean {
+    return planned <= (this.#since[id] ?? NEVER)
   }
 
   /** What an input must know to go on after the last plan. */
@@ -70,7 +88,7 @@ export class LogImage {
   apply(entry: BatchEntry): void {
     switch (entry.type) {
       case 'graph':
-        this.graph = entry
+        this.#learn(entry)
         return
       case 'plan':
         this.#plan(entry)
@@ -95,6 +113,19 @@ export class LogImage {
       case 'state':
       case 'skip':
     }
+  }
+
+  #learn(graph: GraphRecord): void {
+    const { states = [], inputs = [] } = this.graph ?? {}
+    const since = { ...this.#since }
+    for (const { id, was } of graph.states) {
+      const before = states.find((state) => state.id === id) ?? states.find((state) => state.id === was)
+      const isNew = before === undefined || graph.dropped.includes(before.id)
+      since[id] = isNew ? (this.lastCommitted ?? NEVER) : (since[before.id] ?? NEVER)
+    }
+    for (const id of graph.inputs) if (!inputs.includes(id)) since[id] = this.lastPlanned ?? NEVER
+    this.#since = since
+    this.graph = graph
   }
 
   #plan({ time, inputs, records, heads }: PlanEntry): void {

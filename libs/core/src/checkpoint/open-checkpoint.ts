@@ -95,9 +95,13 @@ class Opener {
     })
     this.#log = log
     const image = reader.end()
+    forgetOld(image, this.#options)
     await removeOtherSnapshots(snapshots, reader.snapshotSequence)
     const record = this.#checked(image)
-    const isNew = image.graph === undefined
+    const before = image.graph
+    const isNew = before === undefined
+    const changed = before !== undefined && isOther(before, record)
+    image.apply({ type: 'graph', ...record })
     const received = new DataLogReader()
     const isNeeded = neededBlocks(image)
     const dataLog = await openEntryLog(location('records'), (entry) => {
@@ -109,8 +113,8 @@ class Opener {
     const parts = { graph, image, log, data, ownership: this.#ownership, snapshots, clock, logger }
     const checkpoint = new Checkpoint({ ...parts, snapshotBytes, loggedBytes })
     const resumed = isNew ? undefined : await this.#resume(image, record.zeroTime, received)
-    if (!isNew) await this.#restore(checkpoint, image, received)
-    await checkpoint.begin(record)
+    if (!isNew) await this.#restore(checkpoint, image, received, data)
+    await checkpoint.begin(record, changed)
     return { checkpoint, resumed, data, received, zeroTime: record.zeroTime }
   }
 
@@ -132,7 +136,7 @@ class Opener {
         : before.batchIntervalMs === graph.batchInterval
           ? before.zeroTime
           : Math.max(this.#options.zeroTime, image.lastPlanned ?? -Infinity)
-    return graphRecordOf(this.#options, zeroTime)
+    return graphRecordOf(this.#options, zeroTime, this.#options.dropState)
   }
 
   async #resume(image: LogImage, zeroTime: BatchTime, received: DataLogReader): Promise<Resumed> {
@@ -142,13 +146,16 @@ class Opener {
     graph.resume(zeroTime, committed)
     if (image.lastCommitted !== undefined) {
       const known = committed.length > 0 ? committed : [image.lastCommitted]
-      for (const stream of graph.states) stream.resume(known)
+      for (const stream of graph.streams) stream.resumeAfter(image.lastCommitted)
+      for (const stream of graph.states) stream.resume(known, image.isNewState(stream.id))
     }
     const lost: { input: InputStream; records: number }[] = []
     for (const input of inputs) {
       // Of those that cannot be read again the slices are kept that somebody may ask for.
       if (input.isReplayable) input.resumePlans(plansOf(image.committed, input))
-      const records = input.resumePlans(plansOf(image.uncommitted, input))
+      const records = input.resumePlans(plansOf(image.uncommitted, input), false)
+      const unknown = [...image.committed, ...image.uncommitted].filter(({ plan }) => !(input.id in plan.inputs))
+      input.resumeWithout(unknown.map(({ plan }) => plan.time).filter((time) => image.isNewInput(input.id, time)))
       if (records > 0) lost.push({ input, records })
     }
     const keys = statesOf(graph).reduce((sum, { state }) => sum + state.size, 0)
@@ -157,18 +164,23 @@ class Opener {
   }
 
   /** Puts slices back into their streams, and forgets those that nobody can ask for. */
-  async #restore(checkpoint: Checkpoint, image: LogImage, received: DataLogReader): Promise<void> {
+  async #restore(checkpoint: Checkpoint, image: LogImage, received: DataLogReader, data: DataLog): Promise<void> {
     const { graph } = this.#options
+    const useless = new Set(received.sliceKeys())
     const streams = new Map(graph.streams.map((stream) => [stream.id, stream]))
     for (const slice of received.slices()) {
-      const stream = streams.get(slice.stream)
+      const stream = streams.get(slice.stream) ?? heirOf(graph, slice.stream)
       const batch = image.batch(slice.time)
       // What a batch kept that was not committed it keeps again; but for records that were made durable for just that.
       const isOwn = stream?.isCheckpointed === true && graph.states.every(({ id }) => id !== stream.id)
       const isUseful = batch !== undefined && (batch.isCommitted || isOwn)
-      if (isUseful && stream !== undefined) await this.#restoreSlice(stream, slice)
-      if (isUseful) checkpoint.holdSlice(slice.stream, slice.time)
+      if (!isUseful || stream === undefined) continue
+      if (slice.time <= (image.lastCommitted ?? -Infinity) - stream.rememberMs) continue
+      await this.#restoreSlice(stream, slice)
+      checkpoint.holdSlice(slice.stream, slice.time)
+      useless.delete(sliceKey(slice.stream, slice.time))
     }
+    data.release(useless)
   }
 
   async #restoreSlice(stream: StreamAtTimes, { time, partitions }: LoggedSlice): Promise<void> {
@@ -181,6 +193,19 @@ class Opener {
     }
     stream.resumeAt(time, new SourceNode(sources))
   }
+}
+
+/** What had been forgotten when the last run ended: that is not in the log. */
+function forgetOld(image: LogImage, { inputs }: Program): void {
+  const keptMs = Math.max(0, ...inputs.map(({ keepPlansMs }) => keepPlansMs))
+  if (image.lastCommitted !== undefined) image.forget(image.lastCommitted - keptMs)
+}
+
+/** Whether the states in the log are under other ids, of other versions, or given up. */
+function isOther({ states: before }: GraphRecord, { states: now, dropped }: GraphRecord): boolean {
+  const keysOf = (states: GraphRecord['states']): string =>
+    JSON.stringify(states.map(({ id, version }) => [id, version]).sort())
+  return keysOf(before) !== keysOf(now) || before.some(({ id }) => dropped.includes(id))
 }
 
 function plansOf(batches: readonly LoggedBatch[], { id }: InputStream): LoggedPlan[] {

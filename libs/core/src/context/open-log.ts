@@ -61,7 +61,8 @@ export async function openLog(parts: OpenLogParts, options: CheckpointOptions): 
     logger: engine.logger,
   })
   const { checkpoint: log, resumed, zeroTime } = opened
-  const last = resumed?.lastPlanned ?? zeroTime
+  // With another interval, batches are counted anew.
+  const last = Math.max(zeroTime, resumed?.lastPlanned ?? -Infinity)
   return {
     log,
     resumed,

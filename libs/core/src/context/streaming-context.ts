@@ -105,6 +105,31 @@ export class StreamingContext extends StreamInputs {
     })
   }
 
+  /**
+   * For people from Spark: the context that `build` makes, whose `checkpoint` must be this folder or URL; it is not started yet.
+   * As no code is ever stored, `build` is always called; `start()` goes on from the checkpoint if there is one. Throws
+   * `ARGUMENT_INVALID` when the context has another checkpoint, or none.
+   */
+  static async getOrCreate(
+    checkpoint: string,
+    build: (checkpoint: string) => StreamingContext | Promise<StreamingContext>,
+  ): Promise<StreamingContext> {
+    const context = await build(checkpoint)
+    const own = context.#options.checkpoint
+    if (own !== undefined && context.#pathOf(own) === context.#pathOf(checkpoint)) return context
+    await context.stop()
+    throw new SluiceError({
+      code: 'ARGUMENT_INVALID',
+      component: 'getOrCreate',
+      message: `the context has ${own === undefined ? 'no checkpoint' : `the checkpoint ${own}`}, and not ${checkpoint}; give checkpoint: '${checkpoint}' to the context that you build`,
+    })
+  }
+
+  #pathOf(location: string): string {
+    const { path } = this.#engine.fileSystems.resolve(location)
+    return path.replace(/^(?:[.]\/+)+/, '').replace(/\/+$/, '')
+  }
+
   get #engine(): SluiceContext['engine'] {
     return this.sluiceContext.engine
   }

@@ -30,6 +30,7 @@ import type {
   ReduceWindowOptions,
   StateOptions,
   TransformOptions,
+  UpdateStateOptions,
   WindowOptions,
 } from './dstream.js'
 import { DStreamOutputs, type StreamEnvironment } from './dstream-outputs.js'
@@ -272,13 +273,16 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
   updateStateByKey<S>(
     this: DStream<AnyPair>,
     f: (values: readonly ValueOf<T>[], state: Readonly<S> | undefined) => S | undefined,
-    options?: ShuffleOptions & StateOptions<NoInfer<S>>,
+    options?: UpdateStateOptions<KeyOf<T>, NoInfer<S>>,
   ): DStream<Pair<KeyOf<T>, S>> {
     const me = self(this)
     requireFunction('updateStateByKey', f)
     const id = me.node.graph.opId('updateStateByKey', options)
     return me.#of(
-      new UpdateStateStream(me.node, id, f as UpdateFunction, me.partitioner(options), stateOptions(id, options)),
+      new UpdateStateStream(me.node, id, f as UpdateFunction, me.partitioner(options), {
+        ...stateOptions(id, options),
+        initial: options?.initialState,
+      }),
     )
   }
 
@@ -297,9 +301,8 @@ export class DStreamImpl<out T> extends DStreamOutputs<T> implements DStream<T> 
       `timeout must be a duration of at least 0, not ${String(timeout)}; use seconds()`,
     )
     const spec = { f: f as StateFunction, operator, timeoutMs: options?.timeout }
-    const { initialState } = options ?? {}
-    const kept = stateOptions(operator, options)
-    const node = new MapWithStateStream(me.node, spec, me.partitioner(options), initialState, kept)
+    const kept = { ...stateOptions(operator, options), initial: options?.initialState }
+    const node = new MapWithStateStream(me.node, spec, me.partitioner(options), kept)
     return new MapWithStateImpl(node, me.environment)
   }
 

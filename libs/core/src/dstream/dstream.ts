@@ -42,6 +42,11 @@ export interface ReduceWindowOptions<K, V> extends WindowOptions, StateOptions<N
   readonly keep?: ((key: K, value: V) => boolean) | undefined
 }
 
+export interface UpdateStateOptions<K, S> extends ShuffleOptions, StateOptions<S> {
+  /** State before the first batch. */
+  readonly initialState?: Iterable<Pair<K, S>> | undefined
+}
+
 export interface MapWithStateOptions<K, S> extends ShuffleOptions, StateOptions<NoInfer<S>> {
   /**
    * A key that was not written for longer than this is passed to the function once more, with value undefined and
@@ -172,7 +177,7 @@ export interface DStream<out T> {
   updateStateByKey<S>(
     this: DStream<Pair<unknown, unknown>>,
     f: (values: readonly ValueOf<T>[], state: Readonly<S> | undefined) => S | undefined,
-    options?: ShuffleOptions & StateOptions<NoInfer<S>>,
+    options?: UpdateStateOptions<KeyOf<T>, NoInfer<S>>,
   ): DStream<Pair<KeyOf<T>, S>>
   /** Calls `f` for every record, and for keys that time out. What it returns makes the stream, except undefined. */
   mapWithState<S, E extends Rec>(

@@ -35,6 +35,8 @@ export interface StreamAtTimes {
   prepare?(time: BatchTime, scopes: BatchScopes): Promise<void>
   /** Remembers for at least `ms`, and tells the parents how long they are needed. */
   settleRemember(ms: number): void
+  /** An earlier run has committed batches up to this time: of these there is what was kept, and what can be made again. */
+  resumeAfter(time: BatchTime): void
   /** Takes over the RDD of an earlier run's batch. */
   resumeAt(time: BatchTime, rdd: RddNode): void
 }
@@ -51,8 +53,11 @@ export interface StatefulStream extends StreamAtTimes {
   readonly state?: StateOperator
   /** Id under which an earlier program kept this state (E11). */
   readonly was?: string | undefined
-  /** An earlier run has committed these batches, of which the last are known; the keys have been restored. */
-  resume(committed: readonly BatchTime[]): void
+  /**
+   * An earlier run has committed these batches, of which the last are known; the keys have been restored. `isNew`: its program
+   * did not have this state, or the state was given up.
+   */
+  resume(committed: readonly BatchTime[], isNew: boolean): void
 }
 
 /** One output's run of one batch: the scope its RDDs belong to, and how sinks are written. */

@@ -11,7 +11,7 @@ import type { StatePartition } from '../state/state-partition.js'
 import { updateState, type UpdateFunction } from '../state/update-state.js'
 import { slideWindow, type WindowChange, type WindowFunctions } from '../state/window-state.js'
 import type { StorageLevel } from '../storage/storage-level.js'
-import type { BatchTime, Duration } from '../time/duration.js'
+import { formatDuration, type BatchTime, type Duration } from '../time/duration.js'
 import type { StatefulStream } from './output.js'
 import { StreamNode } from './stream-node.js'
 import { requireWindow, slicesOf } from './window-stream.js'
@@ -23,6 +23,8 @@ export interface StateStreamOptions {
   readonly migrate?: StateFormat['migrate']
   readonly was?: string | undefined
   readonly watchesIdle?: boolean | undefined
+  /** What the state is before the first batch. */
+  readonly initial?: Iterable<Pair<unknown, unknown>> | undefined
 }
 
 /** A stream whose partitions are evaluated once per batch, on the state of their keys. */
@@ -32,12 +34,14 @@ abstract class StateStream extends StreamNode implements StatefulStream {
   readonly state: StateOperator
   /** Id under which an earlier program kept this state (E11). */
   readonly was: string | undefined
+  #initial: Iterable<Pair<unknown, unknown>> | undefined
 
   constructor(parent: StreamNode, id: string, partitioner: Partitioner, options: StateStreamOptions) {
     super(parent.graph, id)
     this.parents = [parent]
     this.partitioner = partitioner
     this.was = options.was
+    this.#initial = options.initial
     this.state = new StateOperator(id, {
       partitions: partitioner.partitions,
       partitionOf: (key) => partitioner.partitionOf(key),
@@ -61,6 +65,7 @@ abstract class StateStream extends StreamNode implements StatefulStream {
   }
 
   protected compute(time: BatchTime): RddNode {
+    this.#initialize(time)
     const inputs = this.inputs(time)
     const rdd = new PartitionwiseNode(
       // The first only says how many partitions there are.
@@ -85,8 +90,18 @@ abstract class StateStream extends StreamNode implements StatefulStream {
     this.state.rollback()
   }
 
-  resume(committed: readonly BatchTime[]): void {
+  /** What was there before the first batch is in the state since, unless this is the first. */
+  resume(committed: readonly BatchTime[], isNew: boolean): void {
     this.state.resume(committed.at(-1) ?? this.graph.zeroTime)
+    if (!isNew) this.#initial = undefined
+  }
+
+  /** Initial state counts as written in the first batch. */
+  #initialize(time: BatchTime): void {
+    for (const [key, value] of this.#initial ?? []) {
+      this.state.partitions[this.partitioner.partitionOf(key)]?.initialize(key, value, time)
+    }
+    this.#initial = undefined
   }
 
   /** Whether the results are pairs with the keys of the state. */
@@ -156,13 +171,11 @@ export class UpdateStateStream extends StateStream {
 export class MapWithStateStream extends StateStream {
   protected readonly keepsKeys = false
   readonly #spec: StateSpec
-  #initial: Iterable<Pair<unknown, unknown>> | undefined
 
   constructor(
     parent: StreamNode,
     spec: StateSpec,
     partitioner: Partitioner,
-    initial: Iterable<Pair<unknown, unknown>> | undefined,
     options: Omit<StateStreamOptions, 'kind'> = {},
   ) {
     super(parent, spec.operator, partitioner, {
@@ -171,21 +184,9 @@ export class MapWithStateStream extends StateStream {
       watchesIdle: spec.timeoutMs !== undefined,
     })
     this.#spec = spec
-    this.#initial = initial
   }
 
-  // What was there before the first batch is in the state since.
-  override resume(committed: readonly BatchTime[]): void {
-    super.resume(committed)
-    this.#initial = undefined
-  }
-
-  // Initial state counts as written in the first batch.
   protected inputs(time: BatchTime): readonly RddNode[] {
-    for (const [key, value] of this.#initial ?? []) {
-      this.state.partitions[this.partitioner.partitionOf(key)]?.initialize(key, value, time)
-    }
-    this.#initial = undefined
     return [this.placed(time)]
   }
 
@@ -286,7 +287,9 @@ export class ReducedWindowStream extends StateStream {
     options: Omit<StateStreamOptions, 'kind'> = {},
   ) {
     requireWindow(reduced, functions.operator, window, slide)
-    super(reduced, functions.operator, partitioner, { ...options, kind: 'reduceByKeyAndWindow' })
+    // Its state is of this window and of no other.
+    const kind = `reduceByKeyAndWindow of ${formatDuration(window)} every ${formatDuration(slide)}`
+    super(reduced, functions.operator, partitioner, { ...options, kind })
     reduced.isSliced = true
     this.#functions = functions
     this.#windowMs = window
@@ -329,9 +332,9 @@ export class ReducedWindowStream extends StateStream {
   }
 
   // If its last result is not among those that are known, the window is made anew.
-  override resume(committed: readonly BatchTime[]): void {
-    super.resume(committed)
-    this.#last = committed.findLast((time) => this.isValidTime(time))
+  override resume(committed: readonly BatchTime[], isNew: boolean): void {
+    super.resume(committed, isNew)
+    if (!isNew) this.#last = committed.findLast((time) => this.isValidTime(time))
   }
 
   /** Slices of the last window that are not in this one, and those of this window that were not in the last one. */

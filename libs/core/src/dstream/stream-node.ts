@@ -28,6 +28,8 @@ export abstract class StreamNode implements StreamAtTimes {
   #rememberMs = 0
   readonly #generated = new Map<BatchTime, RddNode>()
   #clearedTo = -Infinity
+  /** Time of the last batch that an earlier run has committed. */
+  #resumedAfter = -Infinity
 
   constructor(graph: StreamGraph, id: string) {
     this.graph = graph
@@ -52,6 +54,11 @@ export abstract class StreamNode implements StreamAtTimes {
   /** How every RDD of this stream is spread, where that is known without making one. */
   get knownPartitioner(): Partitioner | undefined {
     return undefined
+  }
+
+  resumeAfter(time: BatchTime): void {
+    this.#resumedAfter = time
+    this.#clearedTo = time - this.rememberMs
   }
 
   /** Takes over what an earlier run's batch has kept. */
@@ -91,6 +98,11 @@ export abstract class StreamNode implements StreamAtTimes {
     const known = this.#generated.get(time)
     if (known !== undefined) return known
     if (time <= this.#clearedTo) throw this.#dropped(time)
+    if (time <= this.#resumedAfter && !this.isRecomputable) {
+      // Nobody asked for it then: a window that is new in the program begins without.
+      if (this.outlivesBatch) return undefined
+      throw this.#dropped(time)
+    }
     const computed = this.compute(time)
     if (computed === undefined) return undefined
     // One that belongs to another stream, or to the user, is theirs to keep and to release.

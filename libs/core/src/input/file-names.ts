@@ -97,7 +97,11 @@ export class WaitingFiles {
     heap[at] = file
   }
 
-  /** The first one. */
+  get first(): PlannedFile | undefined {
+    return this.#heap[0]
+  }
+
+  /** Takes the first one. */
   shift(): PlannedFile | undefined {
     const heap = this.#heap
     const first = heap[0]
@@ -122,6 +126,9 @@ export class WaitingFiles {
   }
 }
 
-function isBefore(a: PlannedFile, b: PlannedFile): boolean {
+/** Where a file stands in the order of all. */
+export type FilePlace = Pick<PlannedFile, 'path' | 'modifiedMs'>
+
+export function isBefore(a: FilePlace, b: FilePlace): boolean {
   return a.modifiedMs < b.modifiedMs || (a.modifiedMs === b.modifiedMs && a.path < b.path)
 }

@@ -4,9 +4,9 @@
  */
 import { isSluiceError, messageOf, requireArgument, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
-import { joinPath } from '../storage/paths.js'
+import { basenameOf, joinPath } from '../storage/paths.js'
 import { formatDuration, milliseconds, type BatchTime, type Duration } from '../time/duration.js'
-import { FoundFiles, JudgedNames, WaitingFiles, type PlannedFile } from './file-names.js'
+import { FoundFiles, isBefore, JudgedNames, WaitingFiles, type FilePlace, type PlannedFile } from './file-names.js'
 import type { InputContext, InputPlan, InputSource } from './input.js'
 
 export interface FileStreamOptions {
@@ -29,12 +29,24 @@ export interface FileStreamOptions {
 
 interface FilePlan {
   readonly files: readonly PlannedFile[]
+  /** In the first plan: names that were there before the start. */
+  readonly left?: readonly string[] | undefined
+}
+
+/** What a restart must know besides the files of the last plans. */
+interface FileHead {
+  /** When the folder was listed last. */
+  readonly listedAt: number
+  /** The first of the files that wait for a batch. */
+  readonly waiting: FilePlace | undefined
 }
 
 const DEFAULT_REMEMBER_MS = 60_000
 const DEFAULT_MOST_FILES = 10_000
 /** Entries of a folder looked at before others have their turn. */
 const TURN_ENTRIES = 500
+/** For so many times as long as a file may be late, a restart finds the plans. */
+const KEPT_PLANS = 2
 /** Files whose size and time are asked for at once. */
 const STATS_AT_ONCE = 32
 /** Files that a description lists. */
@@ -50,6 +62,9 @@ export interface FileSourceParts<T> {
 /**
  * A source of the new files of a folder, one partition each, in the order of their times and names. A name counts once for as
  * long as the file stands there: one that is replaced or appended to is not read again.
+ *
+ * After a restart it goes on from the last listing: a file of the down time is new if it was written at most `remember` before
+ * that listing, also with `newFilesOnly: false`. What is older and not among those that were waiting counts as read, or as late.
  */
 export function fileSource<T>(parts: FileSourceParts<T>): InputSource<T, FilePlan> {
   return new FileSource(parts)
@@ -59,6 +74,7 @@ class FileSource<T> implements InputSource<T, FilePlan> {
   readonly '~sluice' = 'input/1'
   readonly name: string
   readonly replayable = true
+  readonly keepPlansMs: number
   readonly #parts: FileSourceParts<T>
   readonly #accepts: (name: string) => boolean
   readonly #rememberMs: number
@@ -69,6 +85,10 @@ class FileSource<T> implements InputSource<T, FilePlan> {
   #late: string[] = []
   /** When the folder was listed last: a batch time. */
   #listedAt = 0
+  /** Of an earlier run, until the folder is listed again. */
+  #head: FileHead | undefined
+  /** Names to be told with the first plan. */
+  #left: readonly string[] | undefined
   #isFailing = false
   /** Monotonic time before which the folder is not listed again. */
   #restUntil = -Infinity
@@ -82,6 +102,7 @@ class FileSource<T> implements InputSource<T, FilePlan> {
     this.#rememberMs = options.remember ?? DEFAULT_REMEMBER_MS
     this.#mostFiles = options.maxFilesPerBatch ?? DEFAULT_MOST_FILES
     this.#found = new FoundFiles(this.#rememberMs)
+    this.keepPlansMs = KEPT_PLANS * this.#rememberMs
     requireArgument(this.#rememberMs > 0, this.name, 'remember must be longer than 0')
     requireArgument(this.#mostFiles >= 1, this.name, 'maxFilesPerBatch must be at least 1')
   }
@@ -97,9 +118,43 @@ class FileSource<T> implements InputSource<T, FilePlan> {
         message: `there is no folder ${directory}; make it before the start`,
       })
     }
+    const { resumed } = context
+    if (resumed?.head !== undefined) {
+      this.#resume(resumed.head as FileHead, resumed.plans)
+      return
+    }
     this.#listedAt = context.clock.now()
     if (options.newFilesOnly === false) return
-    for await (const name of this.#unjudged(context)) this.#judged.add(name)
+    // Where a first run died before its first plan, what came since its start is new.
+    await this.#leaveStanding(context, resumed?.zeroTime)
+  }
+
+  /** Leaves out files that are there, written up to `until`. */
+  async #leaveStanding(context: InputContext, until = Infinity): Promise<void> {
+    const { fileSystem, directory } = this.#parts
+    const left: string[] = []
+    for await (const name of this.#unjudged(context)) {
+      const stat = until === Infinity ? undefined : await fileSystem.stat(joinPath(directory, name))
+      if ((stat?.modifiedMs ?? -Infinity) > until) continue
+      this.#judged.add(name)
+      left.push(name)
+    }
+    this.#judged.endListing()
+    if (left.length > 0) this.#left = left
+  }
+
+  /** Goes on after an earlier run, from its last plans. */
+  #resume(head: FileHead, plans: readonly { readonly data: unknown }[]): void {
+    this.#head = head
+    this.#listedAt = head.listedAt
+    for (const { data } of plans) {
+      const { files, left = [] } = data as FilePlan
+      for (const name of left) this.#judged.add(name)
+      for (const { path, modifiedMs } of files) {
+        this.#judged.add(basenameOf(path))
+        this.#found.add(basenameOf(path), modifiedMs)
+      }
+    }
     this.#judged.endListing()
   }
 
@@ -112,7 +167,21 @@ class FileSource<T> implements InputSource<T, FilePlan> {
       if (file === undefined) break
       files.push(file)
     }
-    return { data: { files }, description: describe(files) }
+    const left = this.#left
+    this.#left = undefined
+    return {
+      data: left === undefined ? { files } : { files, left },
+      description: describe(files),
+      head: this.#headNow(),
+    }
+  }
+
+  /** Of the earlier run still, while the folder could not be listed since. */
+  #headNow(): FileHead {
+    if (this.#head !== undefined) return this.#head
+    const first = this.#waiting.first
+    const waiting = first === undefined ? undefined : { path: first.path, modifiedMs: first.modifiedMs }
+    return { listedAt: this.#listedAt, waiting }
   }
 
   /** A folder so large that listing it takes longer than a tick is listed half of the time, and not ever later. */
@@ -127,7 +196,8 @@ class FileSource<T> implements InputSource<T, FilePlan> {
   /** Finds what is new. When the folder cannot be listed it may be back at the next tick. */
   async #look(time: BatchTime, context: InputContext): Promise<void> {
     // Both the wall clock and the time of batches may have jumped since the last listing, in which case nothing may be lost.
-    const after = Math.min(this.#listedAt, context.clock.now()) - this.#rememberMs
+    const now = this.#head === undefined ? context.clock.now() : Infinity
+    const after = Math.min(this.#listedAt, now) - this.#rememberMs
     try {
       let group: string[] = []
       for await (const name of this.#unjudged(context)) {
@@ -147,6 +217,7 @@ class FileSource<T> implements InputSource<T, FilePlan> {
     }
     if (this.#isFailing) context.logger.info(`[${this.name}] the folder can be listed again`)
     this.#isFailing = false
+    this.#head = undefined
     this.#listedAt = time
     this.#judged.endListing()
     this.#found.endListing(time)
@@ -177,13 +248,21 @@ class FileSource<T> implements InputSource<T, FilePlan> {
       const { sizeBytes, modifiedMs } = stat
       if (this.#found.has(name, modifiedMs)) continue
       const path = joinPath(directory, name)
-      if (modifiedMs <= after && options.newFilesOnly !== false) {
+      if (this.#isOfEarlierRun({ path, modifiedMs }, after)) continue
+      if (modifiedMs <= after && options.newFilesOnly !== false && this.#head === undefined) {
         this.#late.push(path)
         continue
       }
       this.#found.add(name, modifiedMs)
       this.#waiting.push({ path, sizeBytes, modifiedMs })
     }
+  }
+
+  /** Whether an earlier run has taken the file, or left it out: all those that are as old, and none that was waiting. */
+  #isOfEarlierRun(file: FilePlace, after: number): boolean {
+    if (this.#head === undefined || file.modifiedMs > after) return false
+    const { waiting } = this.#head
+    return waiting === undefined || isBefore(file, waiting)
   }
 
   #tellLate({ logger }: InputContext): void {

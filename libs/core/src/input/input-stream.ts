@@ -52,6 +52,11 @@ export abstract class InputStream extends StreamNode {
     return this.graph.batchInterval
   }
 
+  /** How long after its batch the log keeps a plan. */
+  get keepPlansMs(): number {
+    return this.rememberMs
+  }
+
   /** Whether a plan can be read again after a restart. */
   abstract readonly isReplayable: boolean
 
@@ -63,18 +68,24 @@ export abstract class InputStream extends StreamNode {
    * Takes over what earlier runs planned: their batches are asked for again, or are slices of windows. Of what it cannot give
    * again it gives how many records that is, as far as it is known (E15).
    */
-  resumePlans(plans: readonly LoggedPlan[]): number {
+  resumePlans(plans: readonly LoggedPlan[], isCommitted = true): number {
     let lost = 0
     for (const plan of plans) {
-      const { data, lost: missing } = this.available(plan)
+      const { data, lost: missing } = this.available(plan, isCommitted)
       this.#plans.set(plan.time, { data })
       lost += missing
     }
     return lost
   }
 
+  /** Batches that were planned before the program had this input: it has nothing in them (E11). */
+  resumeWithout(times: readonly BatchTime[]): void {
+    for (const time of times) this.#plans.set(time, { data: new Lost(0) })
+  }
+
   /** What of a plan is there still. */
-  protected available({ data }: LoggedPlan): { readonly data: unknown; readonly lost: number } {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- some inputs need to know
+  protected available({ data }: LoggedPlan, isCommitted: boolean): { readonly data: unknown; readonly lost: number } {
     return { data, lost: 0 }
   }
 
@@ -108,21 +119,22 @@ export abstract class InputStream extends StreamNode {
 
   async commit(time: BatchTime): Promise<void> {
     const plan = this.#plans.get(time)
-    if (plan !== undefined) await this.committed(plan.data, time)
+    if (plan !== undefined && !(plan.data instanceof Lost)) await this.committed(plan.data, time)
   }
 
   override clearBefore(time: BatchTime): RddNode[] {
     for (const [at, plan] of this.#plans) {
       if (at > time - this.rememberMs) continue
       this.#plans.delete(at)
-      this.forget(plan.data)
+      if (!(plan.data instanceof Lost)) this.forget(plan.data)
     }
     return super.clearBefore(time)
   }
 
   protected compute(time: BatchTime): RddNode | undefined {
     const plan = this.#plans.get(time)
-    return plan === undefined ? undefined : new SourceNode(this.sources(plan.data))
+    if (plan === undefined) return undefined
+    return new SourceNode(plan.data instanceof Lost ? plan.data.sources() : this.sources(plan.data))
   }
 }
 
@@ -140,6 +152,10 @@ export class SourceInputStream extends InputStream {
 
   get name(): string {
     return this.#source.name
+  }
+
+  override get keepPlansMs(): number {
+    return Math.max(super.keepPlansMs, this.#source.keepPlansMs ?? 0)
   }
 
   get isReplayable(): boolean {
@@ -167,13 +183,15 @@ export class SourceInputStream extends InputStream {
   }
 
   // A source that cannot give the same again has lost what it had planned.
-  protected override available(plan: LoggedPlan): { readonly data: unknown; readonly lost: number } {
-    if (this.isReplayable) return super.available(plan)
+  protected override available(
+    plan: LoggedPlan,
+    isCommitted: boolean,
+  ): { readonly data: unknown; readonly lost: number } {
+    if (this.isReplayable) return super.available(plan, isCommitted)
     return { data: new Lost(this.#source.partitions(plan.data).length), lost: plan.records ?? 0 }
   }
 
   protected sources(data: unknown): readonly Source[] {
-    if (data instanceof Lost) return data.sources()
     return this.#source.partitions(data).map((partition) => ({
       kind: 'driver',
       open: () => this.#source.read(partition as never, this.#signal),
@@ -181,7 +199,7 @@ export class SourceInputStream extends InputStream {
   }
 
   protected async committed(data: unknown, time: BatchTime): Promise<void> {
-    if (!(data instanceof Lost)) await this.#source.commit?.(data, time)
+    await this.#source.commit?.(data, time)
   }
 
   protected forget(): void {

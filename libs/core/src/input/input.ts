@@ -50,6 +50,8 @@ export interface InputSource<T, P = unknown> {
   readonly name: string
   /** Whether `read` gives the same records for the same plan, also after a restart. */
   readonly replayable: boolean
+  /** Milliseconds that plans of committed batches are kept at least, so that a restart finds them in `InputContext.resumed`. Default: as long as windows ask for them. */
+  readonly keepPlansMs?: number | undefined
   start?(context: InputContext): Promise<void>
   /** What the batch covers, from where the last plan ended, also that of an earlier run (`InputContext.resumed`); undefined when the input has no RDD at all for it. */
   plan(time: BatchTime): InputPlan<P> | undefined | Promise<InputPlan<P> | undefined>

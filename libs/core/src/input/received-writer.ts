@@ -22,6 +22,7 @@ export class ReceivedWriter {
   #draining: Promise<void> | undefined
   /** Of the last entry of each block that is not told yet. */
   readonly #sequences = new Map<string, number>()
+  #failure: Error | undefined
 
   constructor(input: string, journal: ReceivedJournal) {
     this.#input = input
@@ -52,8 +53,9 @@ export class ReceivedWriter {
     return group.done
   }
 
-  /** Resolves when all that was stored is durable. */
+  /** Resolves when all that was stored is durable; rejects when anything ever failed. */
   async flushed(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
     while (this.#waiting !== undefined || this.#draining !== undefined) {
       await this.#waiting?.done
       await this.#draining
@@ -99,7 +101,8 @@ export class ReceivedWriter {
       for (const [i, { block }] of pieces.entries()) this.#sequences.set(block, sequences[i] as number)
       resolve()
     } catch (error) {
-      reject(toError(error))
+      this.#failure = toError(error)
+      reject(this.#failure)
     }
   }
 }

@@ -200,11 +200,15 @@ export class ReceiverStream extends InputStream {
     return { data: { blocks }, records: blocks.reduce((sum, block) => sum + block.records, 0), head }
   }
 
-  protected override available({ data }: LoggedPlan): { readonly data: unknown; readonly lost: number } {
+  protected override available(
+    { data }: LoggedPlan,
+    isCommitted: boolean,
+  ): { readonly data: unknown; readonly lost: number } {
     const { blocks } = data as ReceiverPlan
     let lost = 0
     for (const { id, records, bytes } of blocks) {
-      void this.#room.take(bytes)
+      // What is committed has given its room back.
+      if (!isCommitted) void this.#room.take(bytes)
       if (this.#environment.blocks.has(id)) continue
       this.#lost.add(id)
       lost += records

@@ -236,7 +236,8 @@ export class BatchRunner {
     for (const stream of graph.states) stream.commit(time)
     for (const input of inputs) await input.commit(time)
     release(graph.clearBefore(time))
-    log.forget(time - Math.max(0, ...inputs.map(({ rememberMs }) => rememberMs)))
+    const longest = (kept: (input: InputStream) => number): number => Math.max(0, ...inputs.map(kept))
+    log.forget(time - longest(({ rememberMs }) => rememberMs), time - longest(({ keepPlansMs }) => keepPlansMs))
   }
 }
 

@@ -54,6 +54,8 @@ export class StatePartition {
   #touched: Cell[] = []
   /** The order of last writes, where idle times are watched. */
   readonly #ages: AgeList<Cell> | undefined
+  /** Keys that were there before the first batch, until it is committed: they are changes that it makes. */
+  #initial: Cell[] = []
   /** Whether some key cannot be frozen, i.e. holds a date. */
   #copiesKeys = false
   #rank = 0
@@ -127,8 +129,10 @@ export class StatePartition {
 
   /** Sets a committed value, before the first batch. */
   initialize(key: unknown, value: unknown, time: BatchTime): void {
-    this.write(this.cell(key), value)
-    this.commit(time)
+    const cell = this.cell(key)
+    if (cell.v === undefined) this.#initial.push(cell)
+    this.write(cell, value)
+    this.#apply(time)
   }
 
   /** Cells last written before `time`, and not by the running batch: those whose idle time is over. */
@@ -156,6 +160,11 @@ export class StatePartition {
   }
 
   commit(time: BatchTime): void {
+    this.#initial = []
+    this.#apply(time)
+  }
+
+  #apply(time: BatchTime): void {
     const ages = this.#ages
     for (const cell of this.#takeTouched()) {
       cell.v = cell.next
@@ -184,6 +193,7 @@ export class StatePartition {
 
   /** What the running batch changes, in pieces. What is the same as before is left out, unless its idle time starts anew (E6). */
   *changes(): Generator<StateChanges> {
+    yield* this.#initialChanges()
     let changed: Cell[] = []
     for (const cell of this.#touched) {
       if (this.#kindOf(cell) === undefined) continue
@@ -193,6 +203,14 @@ export class StatePartition {
       changed = []
     }
     if (changed.length > 0) yield this.#columns(changed)
+  }
+
+  *#initialChanges(): Generator<StateChanges> {
+    for (let from = 0; from < this.#initial.length; from += ROWS) {
+      const cells = this.#initial.slice(from, from + ROWS).filter(({ v }) => v !== undefined)
+      const kinds = new Uint8Array(cells.length).fill(CAME)
+      yield { keys: cells.map(({ k }) => k), kinds, values: cells.map(({ v }) => v), slices: undefined }
+    }
   }
 
   #kindOf(cell: Cell): number | undefined {

@@ -73,7 +73,7 @@ export interface Harness {
 
 /** A context with batches of 1 s from time 0. */
 export function harness(options: Partial<StreamingContextOptions> = {}): Harness {
-  const clock = new ManualClock()
+  const clock = (options.clock as ManualClock | undefined) ?? new ManualClock()
   const disk = memoryFileSystem({ clock })
   const logger = memoryLogger()
   const printed: string[] = []

@@ -29,6 +29,10 @@ export class LedgerStore {
       name: 'ledger',
       target: table,
       guarantee: { level: 'exactly-once', condition: 'records and ledger change together' },
+      open: async ({ app, output, lastPlanned }) => {
+        await Promise.resolve()
+        this.#requireLogAhead(`${app}/${output}/`, lastPlanned)
+      },
       writePartition: async (id, chunks) => {
         const records = await collectChunks(chunks)
         // From here to the end nothing is awaited: it is one transaction.
@@ -37,6 +41,14 @@ export class LedgerStore {
         const time = id.batchTime - (this.firstBatch ??= id.batchTime)
         this.#tables.set(table, [...rows, ...records.map((record) => [time, id.partition, record] as const)])
       },
+    }
+  }
+
+  /** A log that has planned less than was written is not the one that wrote it. */
+  #requireLogAhead(prefix: string, lastPlanned = -Infinity): void {
+    for (const [key, { batchTime }] of this.#ledger) {
+      if (!key.startsWith(prefix) || batchTime <= lastPlanned) continue
+      throw conflict('LOG_BEHIND_SINK', key, `batch ${String(batchTime)} was written, and the log does not know it`)
     }
   }
 
@@ -55,6 +67,10 @@ export class LedgerStore {
   }
 }
 
-function conflict(code: 'FENCED' | 'IDENTITY_CONFLICT', component: string, message: string): SluiceError {
+function conflict(
+  code: 'FENCED' | 'IDENTITY_CONFLICT' | 'LOG_BEHIND_SINK',
+  component: string,
+  message: string,
+): SluiceError {
   return new SluiceError({ code, component, message: `${message}; see the log of the other run` })
 }

@@ -13,12 +13,16 @@ export interface MortalFileSystem {
   readonly fileSystem: FileSystem
   /** How many there were so far. */
   readonly operations: number
+  /** The process dies now. */
+  kill(): void
 }
 
 export function mortalFileSystem(disk: FileSystem, { dieAt, when, onDeath }: MortalOptions = {}): MortalFileSystem {
   let operations = 0
+  let isDead = false
   const step = async <T>(work: () => Promise<T>): Promise<T> => {
     operations++
+    if (isDead) return new Promise<T>(() => undefined)
     if (dieAt !== undefined && operations >= dieAt) {
       if (operations === dieAt && when === 'after') await work().catch(() => undefined)
       onDeath?.()
@@ -57,6 +61,9 @@ export function mortalFileSystem(disk: FileSystem, { dieAt, when, onDeath }: Mor
     fileSystem,
     get operations() {
       return operations
+    },
+    kill: () => {
+      isDead = true
     },
   }
 }
