@@ -58,7 +58,8 @@ export interface AmendRecord {
 }
 
 export type BatchEntry =
-  | ({ readonly type: 'graph' } & GraphRecord)
+  /** With the last snapshot before it, so that a log that begins here is known to need one. */
+  | ({ readonly type: 'graph'; readonly snapshot?: number | undefined } & GraphRecord)
   | ({ readonly type: 'plan' } & PlanEntry)
   | ({ readonly type: 'start' } & StartRecord)
   /** An output that a `foreachRDD` has written to with `writeTo`, before its first write (E25). */

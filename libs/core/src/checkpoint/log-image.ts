@@ -147,11 +147,11 @@ export class LogImage {
 }
 
 /** Before anything else a log, or the snapshot that stands for its beginning, tells of the program. */
-export function requireBeginning({ graph }: LogImage, { type }: BatchEntry): void {
-  if (graph !== undefined || type === 'graph') return
+export function requireBeginning({ graph }: LogImage, entry: BatchEntry): void {
+  if (graph !== undefined || (entry.type === 'graph' && entry.snapshot === undefined)) return
   throw new SluiceError({
     code: 'DATA_CORRUPT',
     component: 'checkpoint',
-    message: `the log begins with an entry of type ${type}, and the snapshot that belongs before it is gone; restore the folder from a copy`,
+    message: `the log begins with an entry of type ${entry.type}, and the snapshot that belongs before it is gone; restore the folder from a copy`,
   })
 }

@@ -105,9 +105,9 @@ class Opener {
     })
     this.#dataLog = dataLog
     const data = new DataLog(dataLog, received.first)
-    const { snapshotBytes, loggedBytes } = reader
+    const { snapshotSequence, snapshotBytes, loggedBytes } = reader
     const parts = { graph, image, log, data, ownership: this.#ownership, snapshots, clock, logger }
-    const checkpoint = new Checkpoint({ ...parts, snapshotBytes, loggedBytes })
+    const checkpoint = new Checkpoint({ ...parts, snapshotSequence, snapshotBytes, loggedBytes })
     const resumed = isNew ? undefined : await this.#resume(image, record.zeroTime, received)
     if (!isNew) await this.#restore(checkpoint, image, received)
     await checkpoint.begin(record)
