@@ -1,6 +1,7 @@
 /**
  * Checks every public package as its users get it: packs it, looks at its shape (publint, are-the-types-wrong), installs
- * all tarballs in one empty project, imports every entry of `exports` there and compiles a file that does the same.
+ * all tarballs in one empty project, imports every entry of `exports` there, compiles a file that does the same, and asks
+ * every command of `bin` for its help.
  *
  * Run after a build: `node tools/check-packages.mjs`.
  */
@@ -56,6 +57,11 @@ function installInEmptyProject(packages, tarballs, folder) {
   for (const entry of entries) {
     run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
     console.log(`imports: ${entry}`)
+  }
+  for (const command of packages.flatMap(({ manifest }) => Object.keys(manifest.bin ?? {}))) {
+    const help = execFileSync(join(folder, 'node_modules', '.bin', command), ['--help'], { encoding: 'utf8' })
+    if (!help.startsWith(`usage: ${command} `)) throw new Error(`${command} --help does not tell its usage:\n${help}`)
+    console.log(`runs: ${command}`)
   }
 }
 

@@ -18,4 +18,5 @@ export const CORE_LAYERS = [
   { name: 'scheduler', path: 'scheduler/' },
   { name: 'context', path: 'context/' },
   { name: 'entry', path: '(index|contracts|testing)[.]ts$|testing/' },
+  { name: 'cli', path: 'cli/' },
 ]

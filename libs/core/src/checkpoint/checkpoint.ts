@@ -21,7 +21,9 @@ export interface CheckpointParts {
   readonly data: DataLog
   readonly ownership: Ownership
   readonly snapshots: SnapshotPlace
-  /** Bytes of the last snapshot. */
+  /** The last snapshot, if there is one. */
+  readonly snapshotSequence: number | undefined
+  /** Its bytes. */
   readonly snapshotBytes: number
   /** Bytes of the log that have to be read besides. */
   readonly loggedBytes: number
@@ -45,6 +47,7 @@ export class Checkpoint implements BatchLog {
   #committedSequence: number
   #snapshotAt: number
   #snapshotBytes: number
+  #snapshotSequence: number | undefined
   #snapshot: Promise<void> | undefined
 
   constructor(parts: CheckpointParts) {
@@ -53,6 +56,7 @@ export class Checkpoint implements BatchLog {
     this.#committedSequence = parts.log.nextSequence - 1
     this.#snapshotAt = -parts.loggedBytes
     this.#snapshotBytes = parts.snapshotBytes
+    this.#snapshotSequence = parts.snapshotSequence
   }
 
   get app(): string {
@@ -79,7 +83,7 @@ export class Checkpoint implements BatchLog {
   async begin(record: GraphRecord, changed: boolean): Promise<void> {
     const { clock } = this.#parts
     if (changed) await this.#takeSnapshot(() => clock.yield())
-    await this.#append({ type: 'graph', ...record })
+    await this.#append({ type: 'graph', ...record, snapshot: this.#snapshotSequence })
   }
 
   batch(time: BatchTime): LoggedBatch | undefined {
@@ -217,6 +221,7 @@ export class Checkpoint implements BatchLog {
     const base = await writeSnapshot(snapshots, sequence, states, () => image.toData(), rest)
     this.#snapshotAt = bytesBefore
     this.#snapshotBytes = base.bytes
+    this.#snapshotSequence = sequence
     // Only the owner may drop what the next one would read (E7).
     await ownership.confirm()
     await removeOtherSnapshots(snapshots, sequence)

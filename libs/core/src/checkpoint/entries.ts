@@ -48,8 +48,22 @@ export interface GraphRecord {
   readonly dropped: readonly string[]
 }
 
+/**
+ * Inputs of a planned batch that were dropped by hand, as nobody can give what it covers (E15): they have as many partitions as the
+ * plan says, without records. The plan stays as it is, and so does its digest: what a ledger holds under it was written by this
+ * batch, whatever its inputs gave then, and counts as applied. Sinks need not know of it.
+ */
+export interface AmendRecord {
+  readonly time: BatchTime
+  /** Ids of the inputs. */
+  readonly dropped: readonly string[]
+  /** Of the plan. */
+  readonly digest: string
+}
+
 export type BatchEntry =
-  | ({ readonly type: 'graph' } & GraphRecord)
+  /** With the last snapshot before it, so that a log that begins here is known to need one. */
+  | ({ readonly type: 'graph'; readonly snapshot?: number | undefined } & GraphRecord)
   | ({ readonly type: 'plan' } & PlanEntry)
   | ({ readonly type: 'start' } & StartRecord)
   /** An output that a `foreachRDD` has written to with `writeTo`, before its first write (E25). */
@@ -61,8 +75,7 @@ export type BatchEntry =
   | { readonly type: 'commit'; readonly time: BatchTime }
   /** Ticks that were left out, both ends excluded (E12). */
   | { readonly type: 'skip'; readonly after: BatchTime; readonly before: BatchTime }
-  /** A planned batch whose inputs were changed by hand (E15): what its digest was before. */
-  | ({ readonly type: 'amend'; readonly replaces: string } & PlanRecord)
+  | ({ readonly type: 'amend' } & AmendRecord)
 
 const TYPES = ['graph', 'plan', 'start', 'output', 'done', 'state', 'commit', 'skip', 'amend'] as const
 

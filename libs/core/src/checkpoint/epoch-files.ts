@@ -47,6 +47,12 @@ export class EpochFiles {
     const path = joinPath(this.folder, 'app.json')
     await this.#createUnlessThere(path, { format: FORMAT, app: newIdentity(), appName })
     await this.#fileSystem.syncDirectory(this.folder)
+    return this.readApp()
+  }
+
+  /** The application's identity. Rejects with `FILE_NOT_FOUND` where no application has made one. */
+  async readApp(): Promise<{ readonly app: string; readonly appName: string }> {
+    const path = joinPath(this.folder, 'app.json')
     const found = await this.#readJson<{ format: string; app: string; appName: string }>(path)
     if (found.format === FORMAT) return found
     const message = `${this.folder} holds a checkpoint of format ${found.format}, not ${FORMAT}; use the version of Sluice that wrote it`

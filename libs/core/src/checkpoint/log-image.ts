@@ -5,7 +5,7 @@
  */
 import { SluiceError } from '../errors.js'
 import type { BatchTime } from '../time/duration.js'
-import type { BatchEntry, GraphRecord, PlanEntry, PlanRecord, StartRecord } from './entries.js'
+import type { AmendRecord, BatchEntry, GraphRecord, PlanEntry, PlanRecord, StartRecord } from './entries.js'
 
 /** A batch as the log knows it. */
 export interface LoggedBatch {
@@ -15,6 +15,8 @@ export interface LoggedBatch {
   /** Outputs of `writeTo`, with their partitions. */
   readonly outputs: Readonly<Record<string, number>>
   readonly done: readonly string[]
+  /** Inputs that count as empty (E15). */
+  readonly dropped: readonly string[]
   readonly isCommitted: boolean
 }
 
@@ -108,7 +110,7 @@ export class LogImage {
         this.#commit(entry.time)
         return
       case 'amend':
-        this.#change(entry.time, { plan: { time: entry.time, inputs: entry.inputs } })
+        this.#amend(entry)
         return
       case 'state':
       case 'skip':
@@ -133,7 +135,14 @@ export class LogImage {
     this.lastPlanned = time
     this.#heads = { ...this.#heads, ...heads }
     const plan = { time, inputs }
-    this.#batches.set(time, { plan, records, start: undefined, outputs: {}, done: [], isCommitted: false })
+    this.#batches.set(time, { plan, records, start: undefined, outputs: {}, done: [], dropped: [], isCommitted: false })
+  }
+
+  #amend({ time, dropped }: AmendRecord): void {
+    const batch = this.batch(time)
+    if (batch === undefined) return
+    const records = { ...batch.records, ...Object.fromEntries(dropped.map((input) => [input, 0])) }
+    this.#change(time, { records, dropped: [...new Set([...batch.dropped, ...dropped])] })
   }
 
   #commit(time: BatchTime): void {
@@ -166,4 +175,14 @@ export class LogImage {
       if (isCommitted) this.#batches.delete(time)
     }
   }
+}
+
+/** Before anything else a log, or the snapshot that stands for its beginning, tells of the program. */
+export function requireBeginning({ graph }: LogImage, entry: BatchEntry): void {
+  if (graph !== undefined || (entry.type === 'graph' && entry.snapshot === undefined)) return
+  throw new SluiceError({
+    code: 'DATA_CORRUPT',
+    component: 'checkpoint',
+    message: `the log begins with an entry of type ${entry.type}, and the snapshot that belongs before it is gone; restore the folder from a copy`,
+  })
 }

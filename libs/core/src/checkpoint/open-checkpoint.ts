@@ -17,7 +17,7 @@ import { DataLog, DataLogReader, sliceKey, type LoggedSlice } from './data-log.j
 import { decodeEntry, type BatchEntry, type GraphRecord } from './entries.js'
 import type { EntryLog, LogEntry } from './entry-log.js'
 import { checkGraph, graphRecordOf, heirOf, statesOf, type Concessions, type Program } from './graph-check.js'
-import { LogImage, type LoggedBatch } from './log-image.js'
+import { LogImage, requireBeginning, type LoggedBatch } from './log-image.js'
 import { openEntryLog } from './open-log.js'
 import { takeOwnership, type Ownership } from './ownership.js'
 import { readSnapshotBase, readSnapshotParts, removeOtherSnapshots, type SnapshotPlace } from './snapshots.js'
@@ -109,9 +109,9 @@ class Opener {
     })
     this.#dataLog = dataLog
     const data = new DataLog(dataLog, received.first)
-    const { snapshotBytes, loggedBytes } = reader
+    const { snapshotSequence, snapshotBytes, loggedBytes } = reader
     const parts = { graph, image, log, data, ownership: this.#ownership, snapshots, clock, logger }
-    const checkpoint = new Checkpoint({ ...parts, snapshotBytes, loggedBytes })
+    const checkpoint = new Checkpoint({ ...parts, snapshotSequence, snapshotBytes, loggedBytes })
     const resumed = isNew ? undefined : await this.#resume(image, record.zeroTime, received)
     if (!isNew) await this.#restore(checkpoint, image, received, data)
     await checkpoint.begin(record, changed)
@@ -140,7 +140,7 @@ class Opener {
   }
 
   async #resume(image: LogImage, zeroTime: BatchTime, received: DataLogReader): Promise<Resumed> {
-    const { graph, inputs, blocks } = this.#options
+    const { graph, inputs, blocks, logger } = this.#options
     for (const { id, records } of received.blocks()) await blocks.put(id, records, 'memory-and-disk')
     const committed = image.committed.map(({ plan }) => plan.time)
     graph.resume(zeroTime, committed)
@@ -157,6 +157,10 @@ class Opener {
       const unknown = [...image.committed, ...image.uncommitted].filter(({ plan }) => !(input.id in plan.inputs))
       input.resumeWithout(unknown.map(({ plan }) => plan.time).filter((time) => image.isNewInput(input.id, time)))
       if (records > 0) lost.push({ input, records })
+    }
+    for (const { plan, dropped } of image.uncommitted) {
+      if (dropped.length > 0)
+        logger.warn(`[checkpoint] batch ${String(plan.time)} runs without ${dropped.join(', ')}: it was amended`)
     }
     const keys = statesOf(graph).reduce((sum, { state }) => sum + state.size, 0)
     const { lastPlanned, lastCommitted, uncommitted: batches } = image
@@ -211,7 +215,9 @@ function isOther({ states: before }: GraphRecord, { states: now, dropped }: Grap
 function plansOf(batches: readonly LoggedBatch[], { id }: InputStream): LoggedPlan[] {
   return batches
     .filter(({ plan }) => id in plan.inputs)
-    .map(({ plan, records }) => ({ time: plan.time, data: plan.inputs[id], records: records[id] }))
+    .map(({ plan, records, dropped }) => {
+      return { time: plan.time, data: plan.inputs[id], records: records[id], isDropped: dropped.includes(id) }
+    })
 }
 
 /** Blocks that a batch has planned which may still be asked for, and those that none has planned. */
@@ -265,6 +271,7 @@ class BatchLogReader {
     this.loggedBytes += payload.byteLength
     const entry = decodeEntry(type, payload)
     if (entry === undefined) throw unknownEntry(type)
+    requireBeginning(this.#image, entry)
     if (entry.type === 'state') this.#pending.push({ entry, epoch })
     else if (entry.type === 'commit') this.#commit(entry.time, epoch)
     else if (entry.type === 'graph') this.#learn(entry)

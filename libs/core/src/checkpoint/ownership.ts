@@ -33,8 +33,10 @@ export interface OwnershipOptions {
   readonly processes?: ProcessTable | undefined
 }
 
+type OwnerState = 'released' | 'dead' | 'alive' | 'unknown'
+
 /** How the owner before this one ended: `alive` and `unknown` only with `takeOver`. */
-type PreviousState = 'released' | 'dead' | 'lease ran out' | 'alive' | 'unknown'
+type PreviousState = OwnerState | 'lease ran out'
 
 interface PreviousOwner {
   readonly epoch: number
@@ -126,10 +128,8 @@ class Taking {
     return { epoch, identity: owner.identity, state }
   }
 
-  async #stateOf({ epoch, identity }: OwnerRecord): Promise<PreviousState> {
-    const newest = await this.#files.newest()
-    if (newest.epoch === epoch && newest.released) return 'released'
-    return fateOf(identity, this.#taker.processes)
+  #stateOf(owner: OwnerRecord): Promise<OwnerState> {
+    return stateOf(owner, this.#files, this.#taker.processes)
   }
 
   /** Looks for one lease whether the owner gives a sign of life. Only this process's own monotonic clock counts. */
@@ -147,6 +147,46 @@ class Taking {
     }
     return 'lease ran out'
   }
+}
+
+async function stateOf(
+  { epoch, identity }: OwnerRecord,
+  files: EpochFiles,
+  processes: ProcessTable,
+): Promise<OwnerState> {
+  const newest = await files.newest()
+  if (newest.epoch === epoch && newest.released) return 'released'
+  return fateOf(identity, processes)
+}
+
+/** Whose a folder is, for those who only look. */
+export interface OwnershipReport {
+  readonly app: string
+  readonly appName: string
+  /** The last one; undefined where there was none. `unknown`: of another machine, which only its lease tells of. */
+  readonly owner: { readonly epoch: number; readonly identity: ProcessIdentity; readonly state: OwnerState } | undefined
+  /** Where the logs stand; undefined where no owner has made that folder. */
+  readonly dataFolder: string | undefined
+}
+
+/** Looks and changes nothing. Rejects with `FILE_NOT_FOUND` where the folder holds no checkpoint. */
+export async function inspectOwnership(
+  fileSystem: FileSystem,
+  folder: string,
+  processes: ProcessTable = systemProcesses(),
+): Promise<OwnershipReport> {
+  const files = new EpochFiles(fileSystem, folder)
+  const { app, appName } = await files.readApp()
+  const { epoch } = await files.newest()
+  const record = epoch === 0 ? undefined : await files.read(epoch)
+  const owner = record && {
+    epoch,
+    identity: record.identity,
+    state: await stateOf(record, files, processes),
+  }
+  const newest = fileSystem.supports.rename ? await newestDataFolder(fileSystem, folder) : undefined
+  const path = joinPath(folder, newest === undefined ? 'data' : dataName(newest))
+  return { app, appName, owner, dataFolder: (await fileSystem.stat(path)) === undefined ? undefined : path }
 }
 
 function ownedError(folder: string, { epoch, identity: { pid, host } }: OwnerRecord): SluiceError {

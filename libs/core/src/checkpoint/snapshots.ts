@@ -26,7 +26,15 @@ export interface SnapshotBase {
   readonly image: ImageData
 }
 
-interface PartPiece extends StateRows {
+/** Where and what is damaged. */
+export interface SnapshotDamage {
+  readonly file: string
+  readonly offset: number
+  readonly reason: string
+}
+
+/** State of one operator, in part. */
+export interface PartPiece extends StateRows {
   readonly id: string
   readonly version: number
 }
@@ -111,31 +119,58 @@ function framed(value: unknown): Uint8Array {
   return frame
 }
 
-function* unframed(bytes: Uint8Array, path: string): Generator<unknown> {
+interface Framed {
+  readonly payload: Uint8Array
+  /** With its frame. */
+  readonly bytes: number
+}
+
+/** What is framed in a file; ends with the damage, where there is any. */
+function* framesOf(bytes: Uint8Array, file: string): Generator<Framed | SnapshotDamage> {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  // No file is made without content.
+  if (view.byteLength === 0) yield { file, offset: 0, reason: 'the file is empty' }
   for (let at = 0; at < view.byteLength;) {
     const end = at + FRAME_BYTES <= view.byteLength ? at + FRAME_BYTES + view.readUInt32LE(at) : Infinity
     const payload = view.subarray(at + FRAME_BYTES, end)
-    if (end > view.byteLength || crc32(payload) !== view.readUInt32LE(at + 4)) throw damaged(path, at)
-    yield decodeRecords(payload)[0]
+    if (end > view.byteLength) return yield { file, offset: at, reason: 'the file is cut' }
+    if (crc32(payload) !== view.readUInt32LE(at + 4)) return yield { file, offset: at, reason: 'the checksum is wrong' }
+    yield { payload, bytes: end - at }
     at = end
   }
 }
 
-function damaged(path: string, offset: number): SluiceError {
+function* unframed(bytes: Uint8Array, path: string): Generator<unknown> {
+  for (const frame of framesOf(bytes, path)) {
+    if ('reason' in frame) throw damaged(frame)
+    yield decodeRecords(frame.payload)[0]
+  }
+}
+
+function damaged({ file, offset, reason }: SnapshotDamage): SluiceError {
   return new SluiceError({
     code: 'DATA_CORRUPT',
     component: 'checkpoint',
-    message: `the snapshot ${path} is damaged at byte ${String(offset)}; restore the folder from a copy`,
+    message: `the snapshot ${file} is damaged at byte ${String(offset)} (${reason}); restore the folder from a copy`,
   })
+}
+
+/** Parts are as long together as the base says: one that was cut between two frames is found by that. */
+function sizeDamage({ folder }: SnapshotPlace, base: SnapshotBase, bytes: number): SnapshotDamage | undefined {
+  if (bytes === base.bytes) return undefined
+  const reason = `its parts hold ${String(bytes)} bytes, and should hold ${String(base.bytes)}`
+  return { file: joinPath(folder, baseName(base.sequence)), offset: 0, reason }
+}
+
+async function snapshotFiles({ fileSystem, folder }: SnapshotPlace): Promise<string[]> {
+  const names: string[] = []
+  for await (const { name } of fileSystem.list(folder)) if (NAME.test(name)) names.push(name)
+  return names.sort()
 }
 
 /** The base of the newest complete snapshot, if there is one. */
 export async function readSnapshotBase({ fileSystem, folder }: SnapshotPlace): Promise<SnapshotBase | undefined> {
-  let newest: string | undefined
-  for await (const { name } of fileSystem.list(folder)) {
-    if (name.endsWith('.base') && NAME.test(name) && (newest === undefined || name > newest)) newest = name
-  }
+  const newest = (await snapshotFiles({ fileSystem, folder })).filter((name) => name.endsWith('.base')).at(-1)
   if (newest === undefined) return undefined
   const path = joinPath(folder, newest)
   const [base] = unframed(await fileSystem.read(path), path)
@@ -144,10 +179,13 @@ export async function readSnapshotBase({ fileSystem, folder }: SnapshotPlace): P
 
 /** Hands every piece of a snapshot to the operator that it belongs to; `find` gives undefined for one that is gone. */
 export async function readSnapshotParts(
-  { fileSystem, folder }: SnapshotPlace,
-  { sequence, parts }: SnapshotBase,
+  place: SnapshotPlace,
+  base: SnapshotBase,
   find: (id: string) => StateOperator | undefined,
 ): Promise<void> {
+  const { fileSystem, folder } = place
+  const { sequence, parts } = base
+  let total = 0
   const pathOf = (part: number): string => joinPath(folder, partName(sequence, part))
   // The next part is read while one is decoded.
   let next = parts > 0 ? fileSystem.read(pathOf(0)) : undefined
@@ -155,11 +193,62 @@ export async function readSnapshotParts(
     const bytes = await (next as Promise<Uint8Array>)
     next = part + 1 < parts ? fileSystem.read(pathOf(part + 1)) : undefined
     next?.catch(() => undefined)
+    total += bytes.byteLength
     for (const piece of unframed(bytes, pathOf(part))) {
       const { id, version, ...rows } = piece as PartPiece
       find(id)?.restoreRows(rows, version)
     }
   }
+  const damage = sizeDamage(place, base, total)
+  if (damage !== undefined) throw damaged(damage)
+}
+
+/** What a look at a folder of snapshots gives. */
+export interface SnapshotReport {
+  /** The newest complete one. */
+  readonly base: SnapshotBase | undefined
+  /** Of all files, also of snapshots that are not complete or not the newest. */
+  readonly files: number
+  readonly bytes: number
+  readonly damage: readonly SnapshotDamage[]
+}
+
+/** Reads every file and changes nothing; gives each piece of the newest complete snapshot, with its size. */
+export async function inspectSnapshots(
+  place: SnapshotPlace,
+  onPiece: (piece: PartPiece, sizeBytes: number) => void,
+): Promise<SnapshotReport> {
+  const names = await snapshotFiles(place)
+  const newest = names.filter((name) => name.endsWith('.base')).at(-1)
+  const damage: SnapshotDamage[] = []
+  const sizes = new Map<string, number>()
+  let base: SnapshotBase | undefined
+  for (const name of names) {
+    const path = joinPath(place.folder, name)
+    const bytes = await place.fileSystem.read(path)
+    sizes.set(name, bytes.byteLength)
+    const isOfNewest = newest !== undefined && name.slice(0, DIGITS) === newest.slice(0, DIGITS)
+    for (const frame of framesOf(bytes, path)) {
+      if ('reason' in frame) damage.push(frame)
+      else if (name === newest) base = decodeRecords(frame.payload)[0] as SnapshotBase
+      else if (isOfNewest) onPiece(decodeRecords(frame.payload)[0] as PartPiece, frame.bytes)
+    }
+  }
+  if (base !== undefined) damage.push(...missingParts(place, base, sizes))
+  return { base, files: names.length, bytes: [...sizes.values()].reduce((a, b) => a + b, 0), damage }
+}
+
+function missingParts(place: SnapshotPlace, base: SnapshotBase, sizes: ReadonlyMap<string, number>): SnapshotDamage[] {
+  const parts = Array.from({ length: base.parts }, (_, part) => partName(base.sequence, part))
+  const missing = parts.filter((name) => !sizes.has(name))
+  if (missing.length > 0)
+    return missing.map((name) => ({ file: joinPath(place.folder, name), offset: 0, reason: 'the file is not there' }))
+  const found = sizeDamage(
+    place,
+    base,
+    parts.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0),
+  )
+  return found === undefined ? [] : [found]
 }
 
 /** Removes every snapshot but this one, also those that were never finished. */

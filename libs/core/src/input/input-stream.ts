@@ -13,6 +13,8 @@ export interface LoggedPlan {
   readonly data: unknown
   /** How many records it covers, where that is known. */
   readonly records: number | undefined
+  /** Whether it counts as empty, because somebody has said so (E15). */
+  readonly isDropped: boolean
 }
 
 /** What the log knows of what an input has stored. */
@@ -42,6 +44,8 @@ export abstract class InputStream extends StreamNode {
   readonly streamId: number
   abstract readonly name: string
   readonly #plans = new Map<BatchTime, InputPlan<unknown>>()
+  /** Plans that count as empty. */
+  readonly #dropped = new Set<BatchTime>()
 
   constructor(graph: StreamGraph, id: string, streamId: number) {
     super(graph, id)
@@ -73,7 +77,8 @@ export abstract class InputStream extends StreamNode {
     for (const plan of plans) {
       const { data, lost: missing } = this.available(plan, isCommitted)
       this.#plans.set(plan.time, { data })
-      lost += missing
+      if (plan.isDropped) this.#dropped.add(plan.time)
+      else lost += missing
     }
     return lost
   }
@@ -126,6 +131,7 @@ export abstract class InputStream extends StreamNode {
     for (const [at, plan] of this.#plans) {
       if (at > time - this.rememberMs) continue
       this.#plans.delete(at)
+      this.#dropped.delete(at)
       if (!(plan.data instanceof Lost)) this.forget(plan.data)
     }
     return super.clearBefore(time)
@@ -134,7 +140,9 @@ export abstract class InputStream extends StreamNode {
   protected compute(time: BatchTime): RddNode | undefined {
     const plan = this.#plans.get(time)
     if (plan === undefined) return undefined
-    return new SourceNode(plan.data instanceof Lost ? plan.data.sources() : this.sources(plan.data))
+    if (plan.data instanceof Lost) return new SourceNode(plan.data.sources())
+    const sources = this.sources(plan.data)
+    return new SourceNode(this.#dropped.has(time) ? emptySources(sources.length) : sources)
   }
 }
 
@@ -216,6 +224,10 @@ class Lost {
   }
 
   sources(): Source[] {
-    return Array.from({ length: this.#partitions }, () => ({ kind: 'records', records: [] }))
+    return emptySources(this.#partitions)
   }
+}
+
+function emptySources(partitions: number): Source[] {
+  return Array.from({ length: partitions }, () => ({ kind: 'records', records: [] }))
 }
