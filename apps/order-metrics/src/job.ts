@@ -7,6 +7,7 @@ import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
+import { storeMetrics } from './metrics-store.js'
 import { isHeader } from './orders.js'
 import { startReplay, type Replay } from './replay.js'
 import { openResults, RunError, type Results } from './results.js'
@@ -94,6 +95,7 @@ async function streamTo(
     blacklist: blacklist && (() => blacklist.customers((message) => logger.warn(message))),
   })
   writeResults(metrics, results, blacklist !== undefined)
+  storeMetrics(metrics.standings, results.directory)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()

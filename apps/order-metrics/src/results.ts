@@ -8,6 +8,8 @@ import { formatTotals, type Totals } from './totals.js'
 const TOTALS = 'totals.json'
 const TOTALS_IN_THE_MAKING = '_totals.json'
 const REJECTED = 'rejected.ndjson'
+/** SQLite's files. */
+const DATABASE = ['metrics.db', 'metrics.db-wal', 'metrics.db-shm']
 /** What is written for each batch; a folder each. */
 const BATCH_RESULTS = ['metrics', 'suspicious', 'blacklisted'] as const
 const BATCH = 'batch'
@@ -97,7 +99,8 @@ async function refuseResults(directory: string): Promise<void> {
 /** Removes what a run writes, by name: never a whole folder with whatever is in it. */
 async function removeResults(directory: string): Promise<void> {
   // First of all the mark of a finished run: a removal that breaks off leaves an unfinished one.
-  for (const name of [TOTALS, TOTALS_IN_THE_MAKING, REJECTED]) await rm(join(directory, name), { force: true })
+  for (const name of [TOTALS, TOTALS_IN_THE_MAKING, REJECTED, ...DATABASE])
+    await rm(join(directory, name), { force: true })
   for (const result of BATCH_RESULTS) await removeBatches(join(directory, result))
 }
 

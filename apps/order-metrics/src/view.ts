@@ -223,7 +223,7 @@ function plus({ total, batch }: Standing, figure: 'orders' | 'cancellations' | '
   return `${count(total[figure])} (+${count(batch[figure])})`
 }
 
-function count(value: number): string {
+export function count(value: number): string {
   return value.toLocaleString('en-GB')
 }
 
@@ -237,7 +237,7 @@ export function pounds(thousandths: Thousandths, currency = '£'): string {
 }
 
 /** Names come from the data: a control character in one must not reach the terminal. */
-function printable(name: string): string {
+export function printable(name: string): string {
   return name.replace(/\p{C}/gu, '?')
 }
 

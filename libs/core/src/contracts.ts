@@ -8,6 +8,7 @@ export type {
   BatchId,
   BatchPartitionId,
   PlannedOffsets,
+  Rejected,
   Sink,
   SinkContext,
   SinkGuarantee,

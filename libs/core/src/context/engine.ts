@@ -11,7 +11,7 @@ import type { BlockRecords, Spill } from '../rdd/pipeline.js'
 import type { ShuffleOutput } from '../rdd/shuffle-writer.js'
 import { OutputWriter } from '../scheduler/output-writer.js'
 import type { ScopeHost } from '../scheduler/batch-scope.js'
-import type { Sink } from '../sink/sink.js'
+import type { Sink, SinkContext } from '../sink/sink.js'
 import { textFolderSink } from '../sink/text-file-sink.js'
 import { BlockStore, type StoredBlock } from '../storage/block-store.js'
 import { isNodeFileSystem, nodeFileSystem } from '../storage/node-file-system.js'
@@ -66,6 +66,7 @@ export class Engine implements ScopeHost {
   readonly #forgotten: FinalizationRegistry<string>
   #started: Promise<void> | undefined
   #nextSpill = 0
+  #lastTime = 0
   #closed = false
 
   constructor(options: EngineOptions) {
@@ -184,24 +185,31 @@ export class Engine implements ScopeHost {
     const { fileSystem, path: folder } = this.fileSystems.resolve(path)
     if (job.batchTime === undefined && (await fileSystem.stat(folder)) !== undefined) throw folderExists(path)
     const sink = textFolderSink<unknown>(folder, { skipEmpty: false, fileSystem })
-    await sink.open?.(this.#sinkContext(job, `saveAsTextFile ${path}`))
-    await this.#write(node, sink, `${job.output}/saveAsTextFile`, job)
+    const time = this.#timeOf(job)
+    await sink.open?.(this.#sinkContext({ ...job, lastPlanned: time }, `saveAsTextFile ${path}`))
+    await this.#write(node, sink, `${job.output}/saveAsTextFile`, job, time)
   }
 
   async writeTo(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    const entry = this.#sinkOf(sink, output, job)
+    const time = this.#timeOf(job)
+    const entry = this.#sinkOf(sink, output, { ...job, lastPlanned: time })
     entry.users++
     try {
       await entry.opened
-      await this.#write(node, sink, output, job)
+      await this.#write(node, sink, output, job, time)
     } finally {
       entry.users--
       await this.#closeReplaced(entry)
     }
   }
 
-  #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext): Promise<void> {
-    const { app, batchTime = this.clock.now(), planDigest, epoch = 0 } = job
+  /** Outside of a batch no two writes have the same time: the second would count as the first one, run again. */
+  #timeOf(job: JobContext): number {
+    return job.batchTime ?? (this.#lastTime = Math.max(this.#lastTime + 1, this.clock.now()))
+  }
+
+  #write(node: RddNode, sink: Sink<unknown>, output: string, job: JobContext, batchTime: number): Promise<void> {
+    const { app, planDigest, epoch = 0 } = job
     const id = { app, output, batchTime, planDigest: planDigest?.() ?? '', epoch }
     return new OutputWriter(sink, undefined, this.runner, this.clock).write(node, { id, offsets: {}, job })
   }
@@ -256,7 +264,7 @@ export class Engine implements ScopeHost {
     }
   }
 
-  #sinkContext(job: SinkJob, output: string): Parameters<NonNullable<Sink<unknown>['open']>>[0] {
+  #sinkContext(job: SinkJob, output: string): SinkContext {
     return {
       app: job.app,
       output,

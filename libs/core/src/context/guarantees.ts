@@ -2,10 +2,19 @@
 import type { StreamGraph } from '../dstream/graph.js'
 import type { OutputStream, StreamAtTimes } from '../dstream/output.js'
 import type { InputStream } from '../input/input-stream.js'
+import { deadLetterId } from '../sink/sink.js'
 
-/** One line per output. */
+/** One line per output, and one for its dead letters. */
 export function describeGuarantees(graph: StreamGraph, inputs: readonly InputStream[], isDurable: boolean): string[] {
-  return graph.outputs.map((output) => {
+  const all = graph.outputs.flatMap(({ id, parent, sink, deadLetter }) =>
+    deadLetter === undefined
+      ? [{ id, parent, sink }]
+      : [
+          { id, parent, sink },
+          { id: deadLetterId(id), parent, sink: deadLetter },
+        ],
+  )
+  return all.map((output) => {
     const { id, sink } = output
     const where = sink === undefined ? '' : ` → ${sink.name} ${sink.target}`
     return `output ${id}${where}: ${isDurable ? withLog(output, inputs) : WITHOUT_LOG}`
@@ -15,7 +24,7 @@ export function describeGuarantees(graph: StreamGraph, inputs: readonly InputStr
 /** Without a batch log nothing is run again after a crash: what was under way then is lost. */
 const WITHOUT_LOG = 'at-most-once across a crash (no checkpoint), each batch once while the process lives'
 
-function withLog({ parent, sink }: OutputStream, inputs: readonly InputStream[]): string {
+function withLog({ parent, sink }: Pick<OutputStream, 'parent' | 'sink'>, inputs: readonly InputStream[]): string {
   const above = new Set([parent, ...ancestors(parent)])
   const lossy = inputs.filter((input) => above.has(input) && !input.isReliable).map(({ name }) => name)
   const loss = lossy.length === 0 ? '' : `; what ${lossy.join(', ')} gave and was not committed is lost in a crash`

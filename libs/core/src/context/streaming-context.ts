@@ -6,7 +6,7 @@ import { ListenerBus, type StreamingListener } from '../observe/listener.js'
 import { progressListener } from '../observe/progress.js'
 import { BatchRunner, type BatchRunnerParts } from '../scheduler/batch-runner.js'
 import { retryPolicy } from '../scheduler/retry.js'
-import type { RetryOptions } from '../sink/sink.js'
+import { deadLetterId, type RetryOptions, type Sink } from '../sink/sink.js'
 import { rateController, type BackpressureOptions } from '../scheduler/rate-controller.js'
 import { Scheduler } from '../scheduler/scheduler.js'
 import { Ticker } from '../scheduler/ticker.js'
@@ -181,9 +181,12 @@ export class StreamingContext extends StreamInputs {
   }
 
   async #openSinks({ app, epoch, lastPlanned }: BatchLog, signal: AbortSignal): Promise<void> {
-    for (const { id, sink } of this.#graph.outputs) {
-      if (sink === undefined) continue
-      await untilAborted(this.#engine.openSink(sink, id, { app, epoch, lastPlanned, signal }), signal)
+    const job = { app, epoch, lastPlanned, signal }
+    const open = (sink: Sink<unknown> | undefined, id: string): Promise<void> =>
+      sink === undefined ? Promise.resolve() : untilAborted(this.#engine.openSink(sink, id, job), signal)
+    for (const { id, sink, deadLetter } of this.#graph.outputs) {
+      await open(sink, id)
+      await open(deadLetter, deadLetterId(id))
     }
   }
 

@@ -65,11 +65,11 @@ export abstract class DStreamOutputs<out T> {
     this.#addSink('saveAsObjectFiles', objectFileSink<T>({ prefix: path, suffix, skipEmpty, fileSystem }), options)
   }
 
-  to(sink: Sink<T>, options?: OutputOptions): void {
+  to(sink: Sink<T>, options?: OutputOptions<T>): void {
     this.#addSink('to', sink, options)
   }
 
-  #addSink(kind: string, sink: Sink<T>, options: OutputOptions | undefined): void {
+  #addSink(kind: string, sink: Sink<T>, options: OutputOptions<T> | undefined): void {
     const { graph } = this.node
     // An output is known by where it writes to: another one before it must not change its id (E11).
     const where = `${encodeURIComponent(sink.name)}:${encodeURIComponent(sink.target)}`

@@ -209,7 +209,7 @@ export interface DStream<out T> {
     suffix?: string,
     options?: OpOptions & { readonly skipEmpty?: boolean | undefined },
   ): void
-  to(sink: Sink<T>, options?: OutputOptions): void
+  to(sink: Sink<T>, options?: OutputOptions<T>): void
 }
 
 /**

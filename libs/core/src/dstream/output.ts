@@ -61,7 +61,7 @@ interface OutputRun {
   /** What the user's function is given: its operators and actions belong to the batch. */
   readonly scope: RddScope
   /** Writes every partition of `rdd` and commits; retries as the options say. */
-  write(rdd: RddNode, sink: Sink<unknown>, options: OutputOptions | undefined): Promise<void>
+  write(rdd: RddNode, sink: Sink<unknown>, options: OutputOptions<never> | undefined): Promise<void>
 }
 
 export interface OutputStream {
@@ -69,5 +69,7 @@ export interface OutputStream {
   readonly parent: StreamAtTimes
   /** Opened before the first batch, closed after the last. */
   readonly sink: Sink<unknown> | undefined
+  /** Takes what `sink` refuses, under an output id of its own. */
+  readonly deadLetter: Sink<unknown> | undefined
   run(rdd: RddNode, run: OutputRun): Promise<void>
 }

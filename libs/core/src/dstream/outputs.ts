@@ -1,9 +1,8 @@
 /** Outputs: what is done with each batch. One output is one job per batch. */
-import { SluiceError } from '../errors.js'
 import { formatRecord } from '../observe/format.js'
 import { RddImpl } from '../rdd/rdd-impl.js'
 import type { Rdd } from '../rdd/rdd.js'
-import { requireOutputOptions, type OutputOptions, type Sink } from '../sink/sink.js'
+import { deadLetterOf, requireOutputOptions, requireSink, type OutputOptions, type Sink } from '../sink/sink.js'
 import type { BatchTime } from '../time/duration.js'
 import type { OutputStream, StreamAtTimes } from './output.js'
 
@@ -16,6 +15,7 @@ export function foreachOutput(
     id,
     parent,
     sink: undefined,
+    deadLetter: undefined,
     run: async (rdd, { scope, time }) => {
       await f(new RddImpl<never>(rdd, scope), time)
     },
@@ -43,19 +43,10 @@ export function sinkOutput(
   parent: StreamAtTimes,
   id: string,
   sink: Sink<unknown>,
-  options?: OutputOptions,
+  options?: OutputOptions<never>,
 ): OutputStream {
   requireSink(sink, id)
   requireOutputOptions(options, id)
-  return { id, parent, sink, run: (rdd, run) => run.write(rdd, sink, options) }
-}
-
-function requireSink(sink: Sink<unknown>, component: string): void {
-  const version: unknown = (sink as Partial<Sink<unknown>> | undefined)?.['~sluice']
-  if (version === 'sink/1') return
-  throw new SluiceError({
-    code: 'CONTRACT_VERSION',
-    component,
-    message: `the sink says it is '${String(version)}', and this core knows 'sink/1'; install versions that belong together`,
-  })
+  const deadLetter = deadLetterOf(options) as Sink<unknown> | undefined
+  return { id, parent, sink, deadLetter, run: (rdd, run) => run.write(rdd, sink, options) }
 }

@@ -5,8 +5,16 @@ import { inSlots } from '../executor/pool.js'
 import type { RddNode } from '../rdd/lineage.js'
 import type { TaskInfo } from '../rdd/op.js'
 import type { Chunks } from '../rdd/pipeline.js'
-import type { BatchId, BatchPartitionId, OutputOptions, PlannedOffsets, Sink, WriteContext } from '../sink/sink.js'
+import {
+  deadLetterOf,
+  type BatchId,
+  type BatchPartitionId,
+  type OutputOptions,
+  type PlannedOffsets,
+  type Sink,
+} from '../sink/sink.js'
 import type { Clock } from '../time/clock.js'
+import { DeadLetters, failOnReject } from './rejects.js'
 import { retrying, retryPolicy, type RetryPolicy } from './retry.js'
 
 const DEFAULT_BATCH_SIZE = 1_000
@@ -32,12 +40,15 @@ export class OutputWriter {
   readonly #runner: JobRunner
   readonly #clock: Clock
   readonly #policy: Policy
+  readonly #deadLetters: DeadLetters | undefined
 
-  constructor(sink: Sink<unknown>, options: OutputOptions | undefined, runner: JobRunner, clock: Clock) {
+  constructor(sink: Sink<unknown>, options: OutputOptions<never> | undefined, runner: JobRunner, clock: Clock) {
     this.#sink = sink
     this.#runner = runner
     this.#clock = clock
     this.#policy = policyOf(options)
+    const deadLetter = deadLetterOf(options)
+    this.#deadLetters = deadLetter === undefined ? undefined : new DeadLetters(deadLetter)
   }
 
   /** Resolves when all partitions are durable and committed. */
@@ -71,18 +82,21 @@ export class OutputWriter {
 
   async #callSink(id: BatchPartitionId, chunks: Chunks, info: TaskInfo, batch: OutputBatch): Promise<void> {
     await this.#timed('writePartition', batch.job.signal, async (signal) => {
-      const context = writeContext(info, signal)
-      await this.#sink.writePartition(id, rechunked(chunks, this.#policy.batchSize, signal), context)
+      const run = (await this.#deadLetters?.begin(id, chunks, info, signal)) ?? failOnReject(chunks, info, signal)
+      const { context } = run
+      await this.#sink.writePartition(id, rechunked(run.chunks, this.#policy.batchSize, signal), context)
       // A sink that marks a record and forgets to settle it must not have it dropped in silence.
       await context.settleRejects()
     })
   }
 
   async #commit(node: RddNode, batch: OutputBatch, attempt: number): Promise<void> {
-    const { sink, partitions } = { sink: this.#sink, partitions: node.partitions }
-    if (sink.commitBatch === undefined) return
+    if (this.#sink.commitBatch === undefined && this.#deadLetters === undefined) return
+    const id: BatchId = { ...batch.id, partitions: node.partitions, attempt }
+    const { offsets } = batch
     await this.#timed('commitBatch', batch.job.signal, async (signal) => {
-      await sink.commitBatch?.({ ...batch.id, partitions, attempt }, { offsets: batch.offsets, signal })
+      await this.#deadLetters?.commit(id, offsets, signal)
+      await this.#sink.commitBatch?.(id, { offsets, signal })
     })
   }
 
@@ -152,7 +166,7 @@ function outputFailed(error: unknown, output: string): SluiceError {
   })
 }
 
-function policyOf(options: OutputOptions | undefined): Policy {
+function policyOf(options: OutputOptions<never> | undefined): Policy {
   return {
     batchSize: options?.batchSize ?? DEFAULT_BATCH_SIZE,
     maxInFlight: options?.maxInFlight ?? 1,
@@ -174,28 +188,4 @@ async function* rechunked(chunks: Chunks, size: number, signal: AbortSignal): As
   }
   signal.throwIfAborted()
   if (held.length > 0) yield held
-}
-
-function writeContext(info: TaskInfo, signal: AbortSignal): WriteContext {
-  let first: { readonly index: number; readonly error: Error } | undefined
-  let rejects = 0
-  return {
-    signal,
-    reject(index, error) {
-      rejects++
-      first ??= { index, error }
-    },
-    settleRejects() {
-      return first === undefined ? Promise.resolve() : Promise.reject(rejected(info, first.index, first.error, rejects))
-    },
-  }
-}
-
-function rejected(info: TaskInfo, index: number, error: Error, rejects: number): SluiceError {
-  return new SluiceError({
-    code: 'RECORD_REJECTED',
-    component: info.operator,
-    message: `the sink refuses ${String(rejects)} record(s) of partition ${String(info.partition)}, the first is number ${String(index)}: ${error.message}; filter such records out`,
-    cause: error,
-  })
 }

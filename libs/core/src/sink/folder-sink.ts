@@ -6,7 +6,7 @@ import { isSluiceError, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { nodeFileSystem } from '../storage/node-file-system.js'
 import { basenameOf, dirnameOf, joinPath } from '../storage/paths.js'
-import type { BatchId, BatchPartitionId, Sink } from './sink.js'
+import type { BatchId, BatchPartitionId, Sink, SinkContext } from './sink.js'
 
 const COMPONENT = 'folder-sink'
 const IDENTITY = '_identity'
@@ -34,7 +34,8 @@ export interface PartFormat<T> {
 export function batchFoldersSink<T>(format: PartFormat<T>, options: FolderSinkOptions): Sink<T> {
   const { prefix, suffix } = options
   const target = suffix === undefined || suffix === '' ? prefix : `${prefix}.${suffix}`
-  return folderSink(format, target, dirnameOf(prefix), (id) => batchFolder(prefix, id.batchTime, suffix), options)
+  const folderOf = (time: number | string): string => batchFolder(prefix, time, suffix)
+  return folderSink(format, target, dirnameOf(prefix), ({ batchTime }) => folderOf(batchTime), options, folderOf)
 }
 
 /** A sink for one batch only: `folder` is where its parts go. */
@@ -52,9 +53,12 @@ function folderSink<T>(
   parent: string,
   folderOf: (id: BatchId) => string,
   options: Pick<FolderSinkOptions, 'fileSystem' | 'skipEmpty'>,
+  /** Of a sink with many folders: the folder of a time. */
+  folderOfTime?: (time: number | string) => string,
 ): Sink<T> {
   const fileSystem = options.fileSystem ?? nodeFileSystem()
   const skipEmpty = options.skipEmpty !== false
+  const folders = new ClaimedFolders(fileSystem)
   return {
     '~sluice': 'sink/1',
     name: format.name,
@@ -62,23 +66,25 @@ function folderSink<T>(
     guarantee: {
       level: 'effectively-once',
       condition:
-        'each part appears whole, once, under a name made of its batch and partition; readers wait for _SUCCESS',
+        'each part appears whole, once, under a name made of its batch and partition; readers wait for _SUCCESS; ' +
+        'files cannot shut out an older process, whose parts are the same',
     },
-    async open() {
+    async open(context) {
       requireSupport(fileSystem)
-      await fileSystem.makeDirectory(parent)
+      await makeDurableFolder(fileSystem, parent)
+      if (folderOfTime !== undefined) await requireLogAhead(fileSystem, parent, folderOfTime, context)
     },
     async writePartition(id, chunks, { signal }) {
-      await writePart(fileSystem, folderOf(id), id, piecesOf(chunks, format), skipEmpty, signal)
+      await writePart(folders, folderOf(id), id, piecesOf(chunks, format), skipEmpty, signal)
     },
     async commitBatch(id) {
-      await markSuccess(fileSystem, folderOf(id), id, skipEmpty)
+      await markSuccess(folders, folderOf(id), id, skipEmpty)
     },
   }
 }
 
 /** Spark's name of a batch's folder: `prefix-TIME.suffix`, without what is empty. */
-function batchFolder(prefix: string, batchTime: number, suffix?: string): string {
+function batchFolder(prefix: string, batchTime: number | string, suffix?: string): string {
   const start = prefix === '' ? String(batchTime) : `${prefix}-${String(batchTime)}`
   return suffix === undefined || suffix === '' ? start : `${start}.${suffix}`
 }
@@ -98,7 +104,7 @@ async function* piecesOf<T>(chunks: AsyncIterable<readonly T[]>, format: PartFor
 
 /** Writes one part. Nothing at all for an empty one that is to be left out. */
 async function writePart(
-  fileSystem: FileSystem,
+  folders: ClaimedFolders,
   folder: string,
   id: BatchPartitionId,
   pieces: AsyncIterable<Uint8Array>,
@@ -109,8 +115,8 @@ async function writePart(
   try {
     const first = await iterator.next()
     if (first.done === true && skipEmpty) return
-    await claimFolder(fileSystem, folder, id)
-    await writeAndName(fileSystem, folder, id, withFirst(first, iterator, signal))
+    await folders.claim(folder, id)
+    await writeAndName(folders.fileSystem, folder, id, withFirst(first, iterator, signal))
   } finally {
     await iterator.return?.()
   }
@@ -165,23 +171,85 @@ async function writePieces(fileSystem: FileSystem, path: string, pieces: AsyncIt
   }
 }
 
-/** Makes the batch's folder and puts its identity there before any part; another identity is an error, never success. */
-async function claimFolder(fileSystem: FileSystem, folder: string, id: BatchId): Promise<void> {
-  const { app, output, batchTime, partitions, planDigest } = id
-  const own = JSON.stringify({ app, output, batchTime, partitions, planDigest })
-  const path = joinPath(folder, IDENTITY)
-  await fileSystem.makeDirectory(folder)
-  try {
-    await fileSystem.create(path, Buffer.from(`${own}\n`))
+/** The folders that belong to this run. */
+class ClaimedFolders {
+  readonly fileSystem: FileSystem
+  /** The folder of the batch that runs, with its identity: its other partitions need not ask again. */
+  #last = ''
+
+  constructor(fileSystem: FileSystem) {
+    this.fileSystem = fileSystem
+  }
+
+  /** Makes the batch's folder and puts its identity there before any part; another identity is an error, never success. */
+  async claim(folder: string, { app, output, batchTime, partitions, planDigest }: BatchId): Promise<void> {
+    const own = JSON.stringify({ app, output, batchTime, partitions, planDigest })
+    if (this.#last === folder + own) return
+    const { fileSystem } = this
+    await fileSystem.makeDirectory(folder)
+    try {
+      await fileSystem.create(joinPath(folder, IDENTITY), Buffer.from(`${own}\n`))
+    } catch (error) {
+      if (!isSluiceError(error, 'FILE_EXISTS')) throw error
+      const found = (await identityIn(fileSystem, folder)) ?? ''
+      if (found !== own) throw identityConflict(folder, found)
+    }
+    // Also where it was there: who made it may have ended before this.
     await fileSystem.syncDirectory(folder)
     await fileSystem.syncDirectory(dirnameOf(folder))
-  } catch (error) {
-    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
-    const found = Buffer.from(await fileSystem.read(path))
-      .toString('utf8')
-      .trim()
-    if (found !== own) throw identityConflict(folder, found)
+    this.#last = folder + own
   }
+}
+
+/** The identity in a folder; undefined where there is none. */
+async function identityIn(fileSystem: FileSystem, folder: string): Promise<string | undefined> {
+  try {
+    const bytes = await fileSystem.read(joinPath(folder, IDENTITY))
+    return Buffer.from(bytes).toString('utf8').trim()
+  } catch (error) {
+    if (isSluiceError(error, 'FILE_NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+/** Makes a folder, and what is missing above it, so that a power cut takes none of them away. */
+async function makeDurableFolder(fileSystem: FileSystem, folder: string): Promise<void> {
+  if ((await fileSystem.stat(folder)) !== undefined) return
+  const above = dirnameOf(folder)
+  if (above !== folder) await makeDurableFolder(fileSystem, above)
+  await fileSystem.makeDirectory(folder)
+  await fileSystem.syncDirectory(above)
+}
+
+/** Looking into more would take long where another application has written here before. */
+const NEWEST_FOLDERS = 16
+
+/** Throws `LOG_BEHIND_SINK` when this output has a batch here that is newer than the log's last one (E1). */
+async function requireLogAhead(
+  fileSystem: FileSystem,
+  parent: string,
+  folderOf: (time: number | string) => string,
+  { app, output, lastPlanned = -Infinity }: SinkContext,
+): Promise<void> {
+  const [start = '', end = ''] = basenameOf(folderOf('*')).split('*')
+  const times: number[] = []
+  for await (const { name } of fileSystem.list(parent)) {
+    if (!name.startsWith(start) || !name.endsWith(end) || name.length <= start.length + end.length) continue
+    const text = name.slice(start.length, name.length - end.length)
+    if (/^\d+$/.test(text) && Number(text) > lastPlanned) times.push(Number(text))
+  }
+  for (const time of times.sort((a, b) => b - a).slice(0, NEWEST_FOLDERS)) {
+    const identity = await identityIn(fileSystem, folderOf(time))
+    if (identity?.startsWith(JSON.stringify({ app, output }).slice(0, -1)) === true) throw logBehind(folderOf(time))
+  }
+}
+
+function logBehind(folder: string): SluiceError {
+  return new SluiceError({
+    code: 'LOG_BEHIND_SINK',
+    component: COMPONENT,
+    message: `${folder} is newer than the last batch of the log; restore the log that belongs to it, or write to a new place`,
+  })
 }
 
 function identityConflict(folder: string, found: string): SluiceError {
@@ -192,14 +260,27 @@ function identityConflict(folder: string, found: string): SluiceError {
   })
 }
 
-async function markSuccess(fileSystem: FileSystem, folder: string, id: BatchId, skipEmpty: boolean): Promise<void> {
+async function markSuccess(folders: ClaimedFolders, folder: string, id: BatchId, skipEmpty: boolean): Promise<void> {
+  const { fileSystem } = folders
   // A batch without partitions has written nothing that could have made the folder.
-  if (!skipEmpty) await claimFolder(fileSystem, folder, id)
+  if (!skipEmpty) await folders.claim(folder, id)
   else if ((await fileSystem.stat(folder)) === undefined) return
+  await removeLeftovers(fileSystem, folder, id.epoch)
   try {
     await fileSystem.create(joinPath(folder, SUCCESS), new Uint8Array())
   } catch (error) {
     if (!isSluiceError(error, 'FILE_EXISTS')) throw error
   }
   await fileSystem.syncDirectory(folder)
+}
+
+/** What processes of lower epochs have left unfinished. Those of this one remove their own. */
+async function removeLeftovers(fileSystem: FileSystem, folder: string, epoch: number): Promise<void> {
+  if (epoch === 0) return
+  const names: string[] = []
+  for await (const { name } of fileSystem.list(folder)) {
+    const match = /^_temporary-\d+-(\d+)-\d+$/.exec(name)
+    if (match !== null && Number(match[1]) < epoch) names.push(name)
+  }
+  for (const name of names) await fileSystem.remove(joinPath(folder, name))
 }

@@ -2,7 +2,7 @@
  * The sink contract: what an output connector implements. Policy (retries, time-outs, dead letters) is written once, in
  * core; a sink is only the calls of its system.
  */
-import { requireArgument } from '../errors.js'
+import { requireArgument, SluiceError } from '../errors.js'
 import type { Duration } from '../time/duration.js'
 import type { Clock } from '../time/clock.js'
 import type { Logger } from '../observe/logger.js'
@@ -62,6 +62,27 @@ export interface WriteContext {
    * `RECORD_REJECTED`, naming the first of them, when the output's policy is that a rejected record fails the batch.
    */
   settleRejects(): Promise<void>
+  /**
+   * Given to sinks that have `settledIndexes`, when they are written as dead letters: the index, in the partition of the
+   * output that they come from, of each record given, in their order (E18).
+   */
+  readonly indexes?: readonly number[] | undefined
+}
+
+/** A record that a sink refused, as it is given to the output's dead-letter sink. */
+export interface Rejected<out T> {
+  readonly record: T
+  /** Why: the message of the sink's error. */
+  readonly message: string
+  /** The error's code, if it has one. */
+  readonly code: string | undefined
+  /** Id of the output that the record was meant for. */
+  readonly output: string
+  /** Batch time in milliseconds since the epoch. */
+  readonly batchTime: number
+  readonly partition: number
+  /** Number of the record in its partition, from 0. */
+  readonly index: number
 }
 
 /**
@@ -86,12 +107,19 @@ export interface Sink<in T> {
   writePartition(id: BatchPartitionId, chunks: AsyncIterable<readonly T[]>, context: WriteContext): Promise<void>
   /** Called when every partition of the batch is written; may be called again. Default: nothing. */
   commitBatch?(id: BatchId, context: { readonly offsets: PlannedOffsets; readonly signal: AbortSignal }): Promise<void>
+  /**
+   * Of sinks that make good dead-letter sinks: the indexes stored with what was applied of this partition; none where it was
+   * not. `writePartition` with `WriteContext.indexes` then applies only the records whose index is not stored yet, also where the
+   * partition was applied before, and stores all of them in the same transaction. So a batch that is run again leaves out
+   * what was rejected the first time, and no further reject is lost (E18).
+   */
+  settledIndexes?(id: BatchPartitionId): Promise<readonly number[]>
   /** Releases all. Called once after `open`, also after one that rejected; nothing else is called after it. */
   close?(): Promise<void>
 }
 
 /** How the engine drives a sink: written once, here, for every sink. */
-export interface OutputOptions {
+export interface OutputOptions<T = unknown> {
   /** Name of the output; needed where the same sink and target occur more than once. */
   readonly name?: string | undefined
   /** Records in one chunk given to the sink. Default: 1,000. */
@@ -102,6 +130,13 @@ export interface OutputOptions {
   readonly timeoutMs?: number | undefined
   /** Tries after the first one, and the pause before each. Default: 3 retries, from 100 ms doubling to 10 s. */
   readonly retry?: RetryOptions | undefined
+  /**
+   * What becomes of records that the sink refuses. `'fail'` fails the batch. `deadLetter` writes them to another sink, as output
+   * `NAME/dead-letter`, before the good records of their partition; the records of a partition are then held in memory while it
+   * is written. That sink's `unit` must be the partition, and it should have `settledIndexes`: without, records that are refused
+   * only when a batch is run again are not added to those refused before. Default: `'fail'`.
+   */
+  readonly onError?: 'fail' | { readonly deadLetter: Sink<Rejected<T>> } | undefined
 }
 
 export interface RetryOptions {
@@ -111,7 +146,7 @@ export interface RetryOptions {
 }
 
 /** Throws `ARGUMENT_INVALID` for options that no sink can be driven by. */
-export function requireOutputOptions(options: OutputOptions | undefined, component: string): void {
+export function requireOutputOptions(options: OutputOptions<never> | undefined, component: string): void {
   const { batchSize = 1, maxInFlight = 1, timeoutMs = 1, retry = {} } = options ?? {}
   for (const [name, value] of Object.entries({ batchSize, maxInFlight, timeoutMs })) {
     requireArgument(value >= 1, component, `${name} must be at least 1, not ${String(value)}`)
@@ -120,6 +155,37 @@ export function requireOutputOptions(options: OutputOptions | undefined, compone
   for (const [name, value] of Object.entries({ retries, minDelay, maxDelay })) {
     requireArgument(value >= 0, component, `retry.${name} must be at least 0, not ${String(value)}`)
   }
+  const dead = deadLetterOf(options)
+  if (dead === undefined) return
+  requireSink(dead, `${component}/dead-letter`)
+  const remedy = 'use one that is durable by partition'
+  requireArgument(
+    dead.unit !== 'batch',
+    component,
+    `${dead.name} cannot take dead letters, it writes whole batches; ${remedy}`,
+  )
+}
+
+/** The sink for what the output's own sink refuses; undefined where that fails the batch. */
+export function deadLetterOf(options: OutputOptions<never> | undefined): Sink<Rejected<never>> | undefined {
+  const { onError = 'fail' } = options ?? {}
+  return onError === 'fail' ? undefined : onError.deadLetter
+}
+
+/** Id of the output that takes an output's dead letters. */
+export function deadLetterId(output: string): string {
+  return `${output}/dead-letter`
+}
+
+/** Throws `CONTRACT_VERSION` for what is no sink of this core. */
+export function requireSink(sink: Sink<never>, component: string): void {
+  const version: unknown = (sink as Partial<Sink<never>> | undefined)?.['~sluice']
+  if (version === 'sink/1') return
+  throw new SluiceError({
+    code: 'CONTRACT_VERSION',
+    component,
+    message: `the sink says it is '${String(version)}', and this core knows 'sink/1'; install versions that belong together`,
+  })
 }
 
 /** All records of a partition in one array, for sinks that need the whole of it. */

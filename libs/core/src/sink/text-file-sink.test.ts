@@ -4,7 +4,7 @@ import type { FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
 import { memoryLogger } from '../testing/harness.js'
 import { ManualClock } from '../time/manual-clock.js'
-import type { BatchPartitionId, Sink, WriteContext } from './sink.js'
+import type { BatchPartitionId, Sink, SinkContext, WriteContext } from './sink.js'
 import { textFileSink, textFolderSink } from './text-file-sink.js'
 
 let disk: FileSystem
@@ -36,15 +36,16 @@ async function* chunksOf<T>(...chunks: readonly (readonly T[])[]): AsyncGenerato
   }
 }
 
-async function opened<T>(sink: Sink<T>): Promise<Sink<T>> {
+async function opened<T>(sink: Sink<T>, context: Partial<SinkContext> = {}): Promise<Sink<T>> {
   await sink.open?.({
     app: 'app-1',
     output: 'to-0',
     epoch: 0,
-    lastPlanned: undefined,
+    lastPlanned: 1_000_000,
     logger: memoryLogger(),
     clock: new ManualClock(),
     signal: new AbortController().signal,
+    ...context,
   })
   return sink
 }
@@ -264,4 +265,92 @@ test('an error of the source that looks like an existing file is no success', as
     throw new SluiceError({ code: 'FILE_EXISTS', component: 'test', message: 'from elsewhere' })
   }
   await expect(sink.writePartition(first, failing(), context())).rejects.toThrow('from elsewhere')
+})
+
+/** The disk of a process that ends before its nth operation: nothing after that is done. */
+function endingAt(operations: number): { disk: FileSystem; ended: () => boolean } {
+  let left = operations
+  const step = (): void => {
+    if (left-- <= 0) throw new Error('the process has ended')
+  }
+  const each = <O extends object>(target: O): O =>
+    new Proxy(target, {
+      get(object, name) {
+        const value: unknown = Reflect.get(object, name)
+        if (typeof value !== 'function') return value
+        const call = value.bind(object) as (...args: unknown[]) => unknown
+        if (name === 'list') {
+          return (...args: unknown[]) => {
+            step()
+            return call(...args)
+          }
+        }
+        return async (...args: unknown[]) => {
+          step()
+          const result = await call(...args)
+          return name === 'openAppend' ? each(result as object) : result
+        }
+      },
+    })
+  return { disk: each(disk), ended: () => left < 0 }
+}
+
+test.each([true, false])(
+  'E1, E9, E23: a crash before any operation on the disk, and a re-run: exactly the right files (skipEmpty: %s)',
+  async (skipEmpty) => {
+    const run = async (fileSystem: FileSystem, epoch: number): Promise<void> => {
+      const sink = await opened(textFileSink<string>({ prefix: '/out/wc', fileSystem, skipEmpty }), {
+        lastPlanned: 1_000,
+      })
+      for (const [partition, records] of [['a', 'b'], [], ['c']].entries())
+        await write(sink, records, { partition, partitions: 3, epoch })
+      await commit(sink, { partitions: 3, epoch })
+    }
+    const wanted = ['_SUCCESS', '_identity', 'part-00000', ...(skipEmpty ? [] : ['part-00001']), 'part-00002']
+    let operations = 0
+    for (let finished = false; !finished; operations++) {
+      disk = memoryFileSystem({ clock: new ManualClock() })
+      const { disk: mortal, ended } = endingAt(operations)
+      await run(mortal, 1).catch(() => undefined)
+      finished = !ended()
+      const left = await files('/out')
+      // Before the re-run: a batch that says it is whole is whole.
+      if ('/out/wc-1000/_SUCCESS' in left) expect(left).toMatchObject({ '/out/wc-1000/part-00002': 'c\n' })
+      await run(disk, 2)
+      const found = await files('/out')
+      expect(Object.keys(found)).toEqual(wanted.map((name) => `/out/wc-1000/${name}`))
+      expect(found).toMatchObject({ '/out/wc-1000/part-00000': 'a\nb\n', '/out/wc-1000/part-00002': 'c\n' })
+    }
+    expect(operations).toBeGreaterThan(20)
+  },
+)
+
+test('E1: open refuses batches of this output that are newer than the log', async () => {
+  const make = (): Sink<string> => textFileSink<string>({ prefix: '/out/wc', suffix: 'txt', fileSystem: disk })
+  await write(await opened(make()), ['a'], { batchTime: 3_000 })
+  for (const lastPlanned of [2_000, undefined]) {
+    await expect(opened(make(), { lastPlanned })).rejects.toSatisfy((error) => isSluiceError(error, 'LOG_BEHIND_SINK'))
+  }
+  await opened(make(), { lastPlanned: 3_000 })
+  // Of others it says nothing; their folders are refused when it comes to them.
+  await opened(make(), { lastPlanned: 2_000, app: 'app-2' })
+  await opened(make(), { lastPlanned: 2_000, output: 'to-1' })
+  await opened(textFileSink<string>({ prefix: '/out/wc', fileSystem: disk }), { lastPlanned: 2_000 })
+})
+
+test('E17: folders are made durable before a partition is, also where a process that ended has made them', async () => {
+  const calls: string[] = []
+  const syncDirectory = disk.syncDirectory.bind(disk)
+  disk.syncDirectory = (path) => {
+    calls.push(path)
+    return syncDirectory(path)
+  }
+  await disk.makeDirectory('/out/wc-1000')
+  await disk.create('/out/wc-1000/_identity', Buffer.from(identity))
+  const sink = await opened(textFileSink<string>({ prefix: '/out/wc', fileSystem: disk }))
+  await write(sink, ['a'])
+  expect(calls).toEqual(['/out/wc-1000', '/out', '/out/wc-1000'])
+  calls.length = 0
+  await opened(textFileSink<string>({ prefix: '/new/deep/wc', fileSystem: disk }))
+  expect(calls).toEqual(['/', '/new'])
 })

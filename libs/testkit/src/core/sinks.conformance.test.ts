@@ -79,10 +79,6 @@ const skip: readonly Skip[] = [
     test: 'E8: once a higher epoch has opened, a lower one can write no more',
     reason: 'files have no record that could fence (E8); parts are put if absent, so that a late one changes nothing',
   },
-  {
-    test: 'E1: open refuses a ledger that is ahead of the log',
-    reason: 'files have no ledger; the identity in the folder catches another plan for the same time',
-  },
 ]
 for (const [name, place] of [
   ['local disk', localDisk],

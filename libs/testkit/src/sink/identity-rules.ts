@@ -106,6 +106,15 @@ export const identityRules: readonly SinkRule[] = [
       bench.reopen({ epoch: 3, lastPlanned: bench.time(2) }).then(() => undefined),
     )
   }),
+  onceRule('E1: open refuses a ledger of this application when its log has no batch', async (bench) => {
+    await bench.open()
+    const records = bench.records(3)
+    await bench.batch([records])
+    await bench.closeSink(bench.sink)
+    await bench.expectRefused('opening with an empty log', records, () =>
+      bench.reopen({ epoch: 2, lastPlanned: undefined }).then(() => undefined),
+    )
+  }),
   rule('batches follow each other', async (bench) => {
     await bench.open()
     const all: unknown[] = []

@@ -73,6 +73,8 @@ export class SinkBench<T> {
   readonly relaxed: boolean
   readonly #opened = new Set<Sink<T>>()
   #records = 0
+  /** The log of the application: its last batch. A batch is planned before it is written. */
+  #lastPlanned: number | undefined
 
   constructor(options: SinkConformanceOptions<T>, target: SinkTarget<T>, rule: string, mayRelax: boolean) {
     this.options = options
@@ -112,7 +114,7 @@ export class SinkBench<T> {
       app: this.app,
       output: 'conformance-0',
       epoch: 1,
-      lastPlanned: undefined,
+      lastPlanned: this.#lastPlanned,
       logger: silentLogger,
       clock: systemClock,
       signal: new AbortController().signal,
@@ -143,6 +145,8 @@ export class SinkBench<T> {
   }
 
   id(id: PartialId = {}): BatchPartitionId {
+    const { batchTime = this.time(1) } = id
+    this.#lastPlanned = Math.max(this.#lastPlanned ?? batchTime, batchTime)
     return {
       app: this.app,
       output: 'conformance-0',

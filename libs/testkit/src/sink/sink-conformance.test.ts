@@ -55,6 +55,7 @@ type Flaw =
   | 'durable before commit'
   | 'forgets to await'
   | 'opens behind'
+  | 'opens without log'
   | 'one partition at a time'
 
 const REFUSED = 'refused'
@@ -87,8 +88,10 @@ class TableSink implements Sink<Row> {
   async open(context: SinkContext): Promise<void> {
     const key = `${context.app}/${context.output}`
     for (const [of, { batchTime }] of this.table.ledger) {
-      const ahead = context.lastPlanned !== undefined && batchTime > context.lastPlanned && of.startsWith(`${key}/`)
-      if (ahead && !this.#has('opens behind')) throw error('IDENTITY_CONFLICT', 'the ledger is ahead of the log')
+      const { lastPlanned = -Infinity } = context
+      const flaw = context.lastPlanned === undefined ? 'opens without log' : 'opens behind'
+      if (batchTime > lastPlanned && of.startsWith(`${key}/`) && !this.#has(flaw))
+        throw error('IDENTITY_CONFLICT', 'the ledger is ahead of the log')
     }
     await Promise.resolve()
     this.table.epochs.set(key, Math.max(context.epoch, this.table.epochs.get(key) ?? 0))
@@ -350,6 +353,11 @@ describe('each broken sink is caught by the rule that it breaks', () => {
     ],
     ['checks no epochs', table('no epochs'), 'E8: once a higher epoch has opened, a lower one can write no more'],
     ['does not look at lastPlanned', table('opens behind'), 'E1: open refuses a ledger that is ahead of the log'],
+    [
+      'takes a log without batches for any log',
+      table('opens without log'),
+      'E1: open refuses a ledger of this application when its log has no batch',
+    ],
     [
       'fails on empty batches',
       table('loses empty batches'),
