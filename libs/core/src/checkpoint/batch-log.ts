@@ -24,6 +24,10 @@ export interface BatchLog {
    * next: nothing is written anywhere before that.
    */
   plan(record: PlanEntry, startsAtOnce: boolean): Promise<void>
+  /**
+   * Resolves when the entry is durable and this process still owns the log: only then may outputs be written, some of which
+   * cannot shut out an older process (E7).
+   */
   start(record: StartRecord): Promise<void>
   /** An output made by `writeTo`, before it is written (E25). */
   startOutput(time: BatchTime, output: string, partitions: number): Promise<void>

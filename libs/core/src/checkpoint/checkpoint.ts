@@ -99,7 +99,10 @@ export class Checkpoint implements BatchLog {
   async start(record: StartRecord): Promise<void> {
     const before = this.batch(record.time)?.start
     // What was durable before the restart is so still; but the plan may be no more than noted.
-    if (before === undefined) await this.#append({ type: 'start', ...record })
+    if (before !== undefined) return
+    await this.#append({ type: 'start', ...record })
+    // A next owner that is there already has read the log without this entry: what the batch would write is not its batch.
+    await this.#parts.ownership.confirm()
   }
 
   async startOutput(time: BatchTime, output: string, partitions: number): Promise<void> {
