@@ -74,6 +74,6 @@ export {
   type Duration,
 } from './time/duration.js'
 export { seededRandom, seedOf, type Random } from './time/random.js'
-export { ownProcess, isProvenDead, type ProcessIdentity } from './storage/process-identity.js'
+export { ownProcess, endProcess, isProvenDead, type ProcessIdentity } from './storage/process-identity.js'
 export { systemClock } from './time/system-clock.js'
 export type * from './contracts.js'

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { jsonOf } from '../observe/format.js'
 import type { Chunks } from '../rdd/pipeline.js'
+import type { ProcessIdentity } from '../storage/process-identity.js'
 import type { BatchTime } from '../time/duration.js'
 import { newIdentity } from '../time/random.js'
 import type { PlanEntry, PlanRecord, StartRecord } from './entries.js'
@@ -13,6 +14,8 @@ export interface BatchLog {
   /** Identity of the application (E1). */
   readonly app: string
   readonly epoch: number
+  /** Processes of this machine from which the log was taken while they lived. */
+  readonly replaced: readonly ProcessIdentity[]
   /** Time of the last batch planned before this run. */
   readonly lastPlanned: BatchTime | undefined
   /** Whether anything outlives the process. */
@@ -52,6 +55,7 @@ export function volatileLog(): BatchLog {
   return {
     app: newIdentity(),
     epoch: 0,
+    replaced: [],
     lastPlanned: undefined,
     isDurable: false,
     batch: () => undefined,

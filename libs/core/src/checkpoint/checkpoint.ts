@@ -11,7 +11,7 @@ import { encodeEntry, type BatchEntry, type GraphRecord, type PlanEntry, type St
 import type { EntryLog } from './entry-log.js'
 import { statesOf } from './graph-check.js'
 import type { LoggedBatch, LogImage } from './log-image.js'
-import type { Ownership } from './ownership.js'
+import { causeOf, type Ownership } from './ownership.js'
 import { removeOtherSnapshots, writeSnapshot, type SnapshotPlace } from './snapshots.js'
 
 export interface CheckpointParts {
@@ -61,6 +61,10 @@ export class Checkpoint implements BatchLog {
 
   get epoch(): number {
     return this.#parts.ownership.epoch
+  }
+
+  get replaced(): Ownership['replaced'] {
+    return this.#parts.ownership.replaced
   }
 
   /** Syncs and bytes of the batch log so far. */
@@ -122,7 +126,7 @@ export class Checkpoint implements BatchLog {
   }
 
   async kept(stream: string, time: BatchTime, partitions: number): Promise<void> {
-    await this.#parts.data.kept({ stream, time, partitions })
+    await this.#tried(this.#parts.data.kept({ stream, time, partitions }))
     this.holdSlice(stream, time)
   }
 
@@ -171,9 +175,18 @@ export class Checkpoint implements BatchLog {
   /** In the image when it is durable. */
   async #append(entry: BatchEntry): Promise<number> {
     const { type, payload } = encodeEntry(entry)
-    const sequence = await this.#parts.log.append(type, payload)
-    this.#parts.image.apply(entry)
+    const { log, image } = this.#parts
+    const sequence = await this.#tried(log.append(type, payload))
+    image.apply(entry)
     return sequence
+  }
+
+  async #tried<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      throw await causeOf(error, this.#parts.ownership)
+    }
   }
 
   /** Trims what is not needed, and takes a snapshot when it is due. One at a time; the next batch looks again. */

@@ -37,6 +37,7 @@ interface SinkJob extends Pick<JobContext, 'app' | 'signal' | 'epoch'> {
   readonly batchTime?: number | undefined
   /** Last batch in the log; by default the one that runs. */
   readonly lastPlanned?: number | undefined
+  readonly replaced?: SinkContext['replaced']
 }
 
 interface OpenSink {
@@ -270,6 +271,7 @@ export class Engine implements ScopeHost {
       output,
       epoch: job.epoch ?? 0,
       lastPlanned: job.lastPlanned ?? job.batchTime,
+      replaced: job.replaced,
       logger: this.logger,
       clock: this.clock,
       signal: job.signal ?? new AbortController().signal,

@@ -1,6 +1,8 @@
 /** Which process of which machine somebody is, and whether it is dead beyond doubt (E7, E8). */
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { SluiceError } from '../errors.js'
+import type { Clock } from '../time/clock.js'
 
 /** What tells a process from every other one, also from a later one with the same number. */
 export interface ProcessIdentity {
@@ -39,6 +41,47 @@ export function isProvenDead(identity: ProcessIdentity): boolean {
   if (!isThere(identity.pid)) return true
   const startTime = startTimeOf(identity.pid)
   return startTime !== '' && identity.startTime !== '' && startTime !== identity.startTime
+}
+
+const LONGEST_END_MS = 10_000
+const LOOK_MS = 10
+
+/**
+ * Ends a process of this machine that hangs, as it is (SIGKILL): nothing of it runs when this resolves. One that is dead already, or
+ * whose number now belongs to another, is left alone. Rejects with `TIMEOUT` when it does not end, and when it may not be ended.
+ */
+export async function endProcess(identity: ProcessIdentity, clock: Clock, signal?: AbortSignal): Promise<void> {
+  const deadline = clock.monotonic() + LONGEST_END_MS
+  while (!isProvenDead(identity)) {
+    requireOwnMachine(identity)
+    kill(identity.pid)
+    if (clock.monotonic() >= deadline) throw notEnded(identity)
+    await clock.sleep(LOOK_MS, signal)
+  }
+}
+
+/** Its number means somebody else on any other machine; and where start times are unknown, perhaps on this one. */
+function requireOwnMachine(identity: ProcessIdentity): void {
+  const own = ownProcess()
+  const isOwn = (['host', 'bootId', 'pidNamespace'] as const).every((name) => identity[name] === own[name])
+  const isCertain = identity.startTime !== '' && startTimeOf(identity.pid) === identity.startTime
+  if (!isOwn || !isCertain || identity.pid === own.pid) throw notEnded(identity)
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended just now, or belongs to another user: the next look tells.
+  }
+}
+
+function notEnded({ host, pid }: ProcessIdentity): SluiceError {
+  return new SluiceError({
+    code: 'TIMEOUT',
+    component: 'take-over',
+    message: `process ${String(pid)} of ${host}, from which this one takes over, could not be ended; stop it by hand`,
+  })
 }
 
 function isThere(pid: number): boolean {
