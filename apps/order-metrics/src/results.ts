@@ -50,7 +50,7 @@ export async function openResults(options: ResultsOptions, start: Date): Promise
   try {
     await mkdir(directory, { recursive: true })
     if (fresh) await removeResults(directory, checkpoint)
-    const isResumed = await requireOwnRun(directory, checkpoint)
+    const isResumed = !fresh && (await requireOwnRun(directory, checkpoint))
     // Of a run that was stopped: there will be others.
     for (const name of [TOTALS, REJECTED]) await rm(join(directory, name), { force: true })
     if (!isResumed) await writeWhole(directory, RUN, runRecord(directory, checkpoint))

@@ -42,6 +42,8 @@ export interface BatchLog {
   kept(stream: string, time: BatchTime, partitions: number): Promise<void>
   /** With the changes of all states. Resolves when it is durable and this process still owns the log (E7). */
   commit(time: BatchTime): Promise<void>
+  /** Why a batch failed: the error, or `FENCED` when this process does not own the log any more, of which the error is but a sign (E7). */
+  causeOf(error: unknown): Promise<unknown>
   /** Ticks that are left out, both ends excluded (E12). */
   skip(after: BatchTime, before: BatchTime): void
   /** Nothing will ask for a batch up to this time again. */
@@ -66,6 +68,7 @@ export function volatileLog(): BatchLog {
     keep: () => written,
     kept: () => written,
     commit: () => written,
+    causeOf: (error) => Promise.resolve(error),
     skip: () => undefined,
     forget: () => undefined,
     close: () => written,

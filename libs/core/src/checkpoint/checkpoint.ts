@@ -126,7 +126,7 @@ export class Checkpoint implements BatchLog {
   }
 
   async kept(stream: string, time: BatchTime, partitions: number): Promise<void> {
-    await this.#tried(this.#parts.data.kept({ stream, time, partitions }))
+    await this.#parts.data.kept({ stream, time, partitions })
     this.holdSlice(stream, time)
   }
 
@@ -149,6 +149,10 @@ export class Checkpoint implements BatchLog {
     }
     this.#committedSequence = await this.#append({ type: 'commit', time })
     await ownership.confirm()
+  }
+
+  causeOf(error: unknown): Promise<Error> {
+    return causeOf(error, this.#parts.ownership)
   }
 
   skip(after: BatchTime, before: BatchTime): void {
@@ -176,17 +180,9 @@ export class Checkpoint implements BatchLog {
   async #append(entry: BatchEntry): Promise<number> {
     const { type, payload } = encodeEntry(entry)
     const { log, image } = this.#parts
-    const sequence = await this.#tried(log.append(type, payload))
+    const sequence = await log.append(type, payload)
     image.apply(entry)
     return sequence
-  }
-
-  async #tried<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      throw await causeOf(error, this.#parts.ownership)
-    }
   }
 
   /** Trims what is not needed, and takes a snapshot when it is due. One at a time; the next batch looks again. */
