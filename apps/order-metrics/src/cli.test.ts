@@ -11,6 +11,9 @@ describe('parseOptions', () => {
       blacklistFile: undefined,
       partitions: undefined,
       outDirectory: undefined,
+      checkpoint: undefined,
+      takeOver: false,
+      database: true,
       fresh: false,
     })
   })
@@ -18,7 +21,7 @@ describe('parseOptions', () => {
   it('reads every option', () => {
     const args =
       '--data days --speed max --loop --batch 50 --partitions 3 --out results --fresh' +
-      ' --window 60 --max-orders 5 --max-cancellations 0 --blacklist bad.txt'
+      ' --window 60 --max-orders 5 --max-cancellations 0 --blacklist bad.txt --checkpoint log --take-over --no-database'
     expect(parseOptions(args.split(' '))).toEqual({
       source: { kind: 'replay', directory: 'days', speed: 'max', loop: true },
       batchMs: 50,
@@ -27,6 +30,9 @@ describe('parseOptions', () => {
       blacklistFile: 'bad.txt',
       partitions: 3,
       outDirectory: 'results',
+      checkpoint: 'log',
+      takeOver: true,
+      database: false,
       fresh: true,
     })
     expect(parseOptions(['--speed', '0.5'])).toMatchObject({ source: { speed: 0.5 } })
@@ -37,7 +43,11 @@ describe('parseOptions', () => {
     ['10.0.0.1:1', '10.0.0.1', 1],
     ['[::1]:9999', '::1', 9_999],
   ])('connects to %s', (text, host, port) => {
-    expect(parseOptions(['--connect', text])).toMatchObject({ source: { kind: 'connect', host, port } })
+    expect(parseOptions(['--connect', text])).toMatchObject({
+      source: { kind: 'connect', host, port, sequenced: false },
+    })
+    const numbered = parseOptions(['--connect', text, '--sequenced'])
+    expect(numbered).toMatchObject({ source: { host, port, sequenced: true } })
   })
 
   it.each([

@@ -11,6 +11,7 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --speed N|max          lines a second, or as fast as the job takes them (default: 260, the sample in two minutes)
   --loop                 replay again and again, until Ctrl-C
   --connect HOST:PORT    read lines from there instead of a replay
+  --sequenced            with --connect: the lines are numbered, and sent again from where they were safe
   --batch MS             batch interval in milliseconds, from 10 (default: 1000)
   --window SECONDS       what the sliding window covers, rounded up to whole batches (default: 300)
   --max-orders N         customers with more orders in the window are suspicious (default: 10)
@@ -18,6 +19,9 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --blacklist FILE       customers whose orders are marked, one a line; read again when it changes
   --partitions N         partitions that the job's figures are spread over (default: the engine's)
   --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
+  --checkpoint DIR       where the log goes from which a run is resumed (default: OUT/checkpoint)
+  --take-over            resume a run whose process hangs
+  --no-database          write files only
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
 `
@@ -31,7 +35,7 @@ export type LineSource =
       readonly speed: ReplaySpeed
       readonly loop: boolean
     }
-  | { readonly kind: 'connect'; readonly host: string; readonly port: number }
+  | { readonly kind: 'connect'; readonly host: string; readonly port: number; readonly sequenced: boolean }
 
 export interface Options {
   readonly source: LineSource
@@ -44,6 +48,10 @@ export interface Options {
   readonly partitions: number | undefined
   /** Undefined: a new folder. */
   readonly outDirectory: string | undefined
+  /** Undefined: a folder in that of the results. */
+  readonly checkpoint: string | undefined
+  readonly takeOver: boolean
+  readonly database: boolean
   readonly fresh: boolean
 }
 
@@ -75,6 +83,9 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     blacklistFile: readPath('--blacklist', values.blacklist, 'file'),
     partitions: readInteger('--partitions', values.partitions, 1),
     outDirectory: readPath('--out', values.out),
+    checkpoint: readCheckpoint(values),
+    takeOver: values['take-over'] === true,
+    database: values['no-database'] !== true,
     fresh: values.fresh === true,
   }
 }
@@ -90,6 +101,7 @@ function readValues(args: readonly string[]) {
         speed: { type: 'string' },
         loop: { type: 'boolean' },
         connect: { type: 'string' },
+        sequenced: { type: 'boolean' },
         batch: { type: 'string' },
         window: { type: 'string' },
         'max-orders': { type: 'string' },
@@ -97,6 +109,9 @@ function readValues(args: readonly string[]) {
         blacklist: { type: 'string' },
         partitions: { type: 'string' },
         out: { type: 'string' },
+        checkpoint: { type: 'string' },
+        'take-over': { type: 'boolean' },
+        'no-database': { type: 'boolean' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -108,6 +123,7 @@ function readValues(args: readonly string[]) {
 
 function readSource(values: Values): LineSource {
   if (values.connect === undefined) {
+    if (values.sequenced === true) throw new UsageError('--sequenced is about the lines of --connect; add that')
     return {
       kind: 'replay',
       directory: readPath('--data', values.data),
@@ -119,7 +135,7 @@ function readSource(values: Values): LineSource {
   if (replayOnly !== undefined) {
     throw new UsageError(`--${replayOnly} is about the replay, and --connect reads from elsewhere; leave one out`)
   }
-  return { kind: 'connect', ...readAddress(values.connect) }
+  return { kind: 'connect', ...readAddress(values.connect), sequenced: values.sequenced === true }
 }
 
 function readAddress(text: string): { readonly host: string; readonly port: number } {
@@ -155,6 +171,15 @@ function readSpeed(text: string | undefined): number | undefined {
     throw new UsageError(`--speed takes lines a second above 0, or max, not '${text}'`)
   }
   return value
+}
+
+/** A log belongs to its results: in a new folder there would be none to go on with. */
+function readCheckpoint(values: Values): string | undefined {
+  if (values.out === undefined) {
+    const alone = (['checkpoint', 'take-over'] as const).find((name) => values[name] !== undefined)
+    if (alone !== undefined) throw new UsageError(`--${alone} is about a run that has a folder; name it with --out`)
+  }
+  return readPath('--checkpoint', values.checkpoint)
 }
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {

@@ -11,10 +11,13 @@ import { storeMetrics } from './metrics-store.js'
 import { isHeader } from './orders.js'
 import { startReplay, type Replay } from './replay.js'
 import { openResults, RunError, type Results } from './results.js'
-import { blacklistedRow, isInFiles, metricsRow, suspiciousRow } from './rows.js'
+import { blacklistedRow, isInFiles, metricsRow, rejectedRow, suspiciousRow } from './rows.js'
 import { suspicionsOf } from './suspicious.js'
 import { totalsOf, type Standings } from './totals.js'
 import { renderTotals, viewFor, type Output } from './view.js'
+
+/** Who sends orders may be away for a moment. */
+const RECONNECT = { maxDelay: milliseconds(5_000) }
 
 const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
 
@@ -30,14 +33,13 @@ export async function runJob(options: Options, terminal: Terminal): Promise<void
   const source = await openSource(options.source)
   let results: Results | undefined
   try {
-    results = await openResults(options.outDirectory, options.fresh, new Date())
-    const standings = await streamTo(results, { ...source, blacklist }, options, terminal)
+    results = await openResults(options, new Date())
+    const { standings, isAtEnd } = await streamTo(results, { ...source, blacklist }, options, terminal)
     const totals = totalsOf(standings)
-    const path = await results.writeTotals(totals)
+    const path = await results.writeTotals(totals, isAtEnd)
     terminal.stdout.write(`\n${renderTotals(totals).join('\n')}\n${path}\n`)
   } finally {
     await source.replay?.close()
-    await results?.close()
   }
 }
 
@@ -45,6 +47,8 @@ export async function runJob(options: Options, terminal: Terminal): Promise<void
 interface OpenSource {
   readonly host: string
   readonly port: number
+  /** Whether lines are numbered, and sent again from where they were safe. */
+  readonly sequenced: boolean
   readonly replay: Replay | undefined
 }
 
@@ -52,7 +56,7 @@ async function openSource(source: LineSource): Promise<OpenSource> {
   if (source.kind === 'connect') return { ...source, replay: undefined }
   const { directory = SAMPLE, speed, loop } = source
   const replay = await startReplay({ files: await csvFiles(directory), speed, loop })
-  return { host: replay.host, port: replay.port, replay }
+  return { host: replay.host, port: replay.port, sequenced: true, replay }
 }
 
 async function csvFiles(directory: string): Promise<string[]> {
@@ -71,13 +75,21 @@ interface Inputs extends OpenSource {
   readonly blacklist: Blacklist | undefined
 }
 
-/** Runs the stream until its source has ended and every batch is done. Returns how all subjects stand then. */
+/** How a stream ended. */
+interface Ended {
+  /** How all subjects stand. */
+  readonly standings: Standings
+  /** False when it was stopped before its source had ended. */
+  readonly isAtEnd: boolean
+}
+
+/** Runs the stream until its source has ended, or somebody stops it, and every batch is done. */
 async function streamTo(
   results: Results,
   inputs: Inputs,
-  { batchMs, windowMs, limits, partitions }: Options,
+  { batchMs, windowMs, limits, partitions, takeOver, database }: Options,
   { stdout, stderr }: Terminal,
-): Promise<Standings> {
+): Promise<Ended> {
   const view = viewFor(stdout, stderr, batchMs)
   const logger = consoleLogger('warn', (line) => {
     view.log(line.trimEnd())
@@ -86,6 +98,8 @@ async function streamTo(
     appName: 'order-metrics',
     batchInterval: milliseconds(batchMs),
     parallelism: partitions,
+    checkpoint: results.checkpoint,
+    takeOver,
     logger,
   })
   const { blacklist } = inputs
@@ -95,23 +109,23 @@ async function streamTo(
     blacklist: blacklist && (() => blacklist.customers((message) => logger.warn(message))),
   })
   writeResults(metrics, results, blacklist !== undefined)
-  storeMetrics(metrics.standings, results.directory)
+  if (database) storeMetrics(metrics.standings, results.directory)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()
     const suspicious = standings.flatMap((standing) => suspicionsOf(standing, limits))
     view.show({ batchTime, windowMs, standings, suspicious })
   })
-  const requireWhole = watch(ssc, inputs, stdout)
+  const endOf = watch(ssc, inputs, stdout)
   await ssc.start()
   await ssc.awaitTermination()
-  requireWhole()
-  return standings
+  return { standings, isAtEnd: endOf() }
 }
 
-function orderLines(ssc: StreamingContext, { host, port, replay }: OpenSource): DStream<string> {
+function orderLines(ssc: StreamingContext, { host, port, sequenced, replay }: OpenSource): DStream<string> {
   // A line of over a megabyte is no order line. Its first megabyte is judged as one, and the lines around it are kept.
-  const lines = socketTextStream(ssc, { host, port, onEnd: 'stop', onLongLine: 'truncate' })
+  const policy = { onEnd: 'stop', onLongLine: 'truncate', reliable: true, reconnect: RECONNECT } as const
+  const lines = socketTextStream(ssc, { host, port, sequenced, ...policy })
   // The replay has left out the headers of its files. In a stream from elsewhere nobody sees where a file begins.
   return replay === undefined ? lines.filter((line) => !isHeader(line)) : lines
 }
@@ -122,24 +136,28 @@ function writeResults(metrics: OrderMetrics, results: Results, hasBlacklist: boo
   standings
     .filter(isInFiles)
     .map(metricsRow)
-    .to(textFileSink({ prefix: prefixes.metrics }))
+    .to(textFileSink({ prefix: prefixes.metrics }), { name: 'metrics' })
   suspicious
     .transform((rdd, batchTime) => rdd.map((customer) => suspiciousRow(customer, batchTime)))
-    .to(textFileSink({ prefix: prefixes.suspicious }))
+    .to(textFileSink({ prefix: prefixes.suspicious }), { name: 'suspicious' })
   if (hasBlacklist) {
     blacklisted
       .transform((rdd, batchTime) => rdd.map((order) => blacklistedRow(order, batchTime)))
-      .to(textFileSink({ prefix: prefixes.blacklisted }))
+      .to(textFileSink({ prefix: prefixes.blacklisted }), { name: 'blacklisted' })
   }
-  rejected.foreachRDD(async (rdd, batchTime) => {
-    await results.writeRejected(batchTime, await rdd.collect())
-  })
+  rejected
+    .transform((rdd, batchTime) => rdd.map((line) => rejectedRow(line, batchTime)))
+    .to(textFileSink({ prefix: prefixes.rejected }), { name: 'rejected' })
 }
 
-/** Stops the job when its source has ended. The function returned throws when the run must not count. */
-function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): () => void {
+/**
+ * Stops the job when its source has ended. The function returned tells whether that is why it stopped, and throws when the run must
+ * not count.
+ */
+function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): () => boolean {
   const unfinished = new Set<BatchTime>()
   let failure: RunError | undefined
+  let isAtEnd = false
   const stop = (): void => {
     ssc.stop().catch(() => undefined) // awaitTermination rejects with the same error
   }
@@ -148,7 +166,11 @@ function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): (
     stop()
   }
   ssc.addListener({
-    onReceiverStopped: stop,
+    onReceiverStopped: () => {
+      // One that a stop has ended may not have been at its end.
+      isAtEnd ||= ssc.state === 'active'
+      stop()
+    },
     onReceiverError: ({ active, lastError, lastErrorMessage = '' }) => {
       // A replay plays once: what was under way when its connection broke does not come again.
       const isBroken = replay !== undefined && !active && lastError !== undefined
@@ -164,5 +186,6 @@ function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): (
   return () => {
     if (failure !== undefined) throw failure
     if (unfinished.size > 0) throw new RunError('stopped before all batches were done; there are no totals')
+    return isAtEnd
   }
 }

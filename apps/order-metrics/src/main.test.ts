@@ -326,6 +326,39 @@ describe('the results', () => {
   })
 })
 
+describe('a run that is not at its end', () => {
+  it('was stopped by Ctrl-C and goes on where it was: nothing is lost or counted twice', async () => {
+    const args = ['--speed', '20000', '--batch', '50', '--out', out]
+    const first = startApp(args)
+    await first.shows('orders')
+    first.interrupt()
+    expect(await first.ended).toMatchObject({ code: 0, stderr: QUIET })
+    const part = (await totalsIn(out)) as ExpectedTotals
+    expect(part).toEqual(recompute(sample.slice(0, part.lines)))
+    expect(part.lines).toBeLessThan(sample.length)
+
+    expect(await runApp(args)).toMatchObject({ code: 0, stderr: QUIET })
+    expect(await totalsIn(out)).toEqual(recompute(sample))
+    const rows = (await metricRows(out)).filter(({ by }) => by === 'all')
+    expect(rows.reduce((lines, row) => lines + row.lines, 0)).toBe(sample.length)
+    expect(await readdir(out)).not.toContain('checkpoint')
+    expect((await runApp(args)).stderr).toMatch(/holds the results of a finished run/)
+  })
+
+  it('was killed and goes on from its checkpoint, wherever that is; while it lives, no other may', async () => {
+    const args = ['--speed', '20000', '--batch', '50', '--out', out, '--checkpoint', join(folder, 'log')]
+    const first = startApp(args)
+    await first.shows('orders')
+    const second = await runApp(args)
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringMatching(/is owned by process/) as string })
+    first.signal('SIGKILL')
+    await first.exited
+    expect(await readdir(out)).not.toContain('totals.json')
+    expect(await runApp(args)).toMatchObject({ code: 0, stderr: QUIET })
+    expect(await totalsIn(out)).toEqual(recompute(sample))
+  })
+})
+
 describe('the blacklist', () => {
   const revenueOf = (rows: readonly BlacklistedRow[]) => rows.reduce((sum, row) => sum + row.revenueThousandths, 0)
 
@@ -389,7 +422,8 @@ describe('the command line', () => {
     const result = await runApp(['--help'], { cwd: folder })
     expect(result).toMatchObject({ code: 0, stderr: '' })
     const options =
-      'data speed loop connect batch window max-orders max-cancellations blacklist partitions out fresh help'
+      'data speed loop connect sequenced batch window max-orders max-cancellations blacklist partitions out ' +
+      'checkpoint take-over no-database fresh help'
     for (const option of options.split(' ')) expect(result.stdout).toContain(`--${option}`)
     expect(await readdir(folder)).toEqual([])
   })
@@ -398,6 +432,8 @@ describe('the command line', () => {
     [['--sped', 'max'], "Unknown option '--sped'"],
     [['--batch', 'often'], '--batch takes a whole number from 10'],
     [['--connect', 'nowhere'], '--connect takes HOST:PORT'],
+    [['--sequenced'], '--sequenced is about the lines of --connect'],
+    [['--checkpoint', 'log'], '--checkpoint is about a run that has a folder; name it with --out'],
   ])('that makes no sense ends with code 2: %j', async (args, message) => {
     const result = await runApp(args, { cwd: folder })
     expect(result).toMatchObject({ code: 2, stdout: '' })

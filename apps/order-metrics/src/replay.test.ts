@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -23,8 +23,28 @@ async function start(contents: readonly (string | Buffer)[], options: Partial<Re
   return replay
 }
 
-async function readAll({ host, port }: Replay): Promise<string> {
-  return (await buffer(connect({ host, port }))).toString()
+/** Connects, and asks for what comes after a line. */
+function reader({ host, port }: Replay, last = 0): Socket {
+  const socket = connect({ host, port })
+  socket.write(`RESUME ${String(last)}\n`)
+  return socket
+}
+
+/** All lines, without their numbers and the mark of the end, which must be right. */
+async function readAll(replay: Replay, last = 0): Promise<string> {
+  return linesOf((await buffer(reader(replay, last))).toString(), last)
+}
+
+function linesOf(text: string, last = 0): string {
+  const lines = text.split('\n')
+  expect(lines.splice(-2)).toEqual(['END', ''])
+  return lines
+    .map((line, i) => {
+      const prefix = `${String(last + i + 1)}\t`
+      if (!line.startsWith(prefix)) throw new Error(`'${line}' should begin with ${prefix}`)
+      return `${line.slice(prefix.length)}\n`
+    })
+    .join('')
 }
 
 describe('startReplay', () => {
@@ -65,27 +85,50 @@ describe('startReplay', () => {
       'x'.repeat(99),
       ...Array.from({ length: 20 }, () => `${'y'.repeat(999)}\n`.repeat(1_000)),
     ])
-    const reader = connect({ host: played.host, port: played.port }).pause()
+    const paused = reader(played).pause()
     const first = await Promise.race([played.finished, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))])
     expect(first).toBe('waits')
-    expect((await buffer(reader)).length).toBe(100 + 20_000_000)
+    expect(linesOf((await buffer(paused)).toString())).toHaveLength(100 + 20_000_000)
     expect(await played.finished).toBe(true)
   })
 
   it('begins again with loop, until the reader leaves', async () => {
     const played = await start(['a\n'.repeat(10_000), 'b\n'], { loop: true })
-    const reader = connect({ host: played.host, port: played.port })
     let text = ''
-    for await (const part of reader as AsyncIterable<Buffer>) {
+    for await (const part of reader(played) as AsyncIterable<Buffer>) {
       text += part.toString()
-      if (text.length > 100_000) break
+      if (text.length > 400_000) break
     }
-    expect(text).toMatch(/^((a\n){10000}b\n){4}[ab\n]*$/)
+    const lines = text.split('\n').slice(0, -1)
+    expect(lines.length).toBeGreaterThan(40_004)
+    const expected = lines.map((_, i) => `${String(i + 1)}\t${i % 10_001 === 10_000 ? 'b' : 'a'}`)
+    expect(lines).toEqual(expected)
     expect(await played.finished).toBe(false)
   })
 
   it('ends with loop when there is not a single line', async () => {
     expect(await readAll(await start([''], { loop: true }))).toBe('')
+  })
+
+  it('goes on after the line that its reader has', async () => {
+    expect(await readAll(await start(['a\nb\nc\n', 'd\n']), 2)).toBe('c\nd\n')
+    expect(await readAll(await start(['a\n']), 1)).toBe('')
+  })
+
+  it('goes on after any round with loop', async () => {
+    const socket = reader(await start(['a\nb\n'], { loop: true }), 1_001)
+    for await (const part of socket as AsyncIterable<Buffer>) {
+      expect(part.toString()).toMatch(/^1002\tb\n1003\ta\n/)
+      break
+    }
+  })
+
+  it('fails when its reader asks for nothing that it knows', async () => {
+    const played = await start(['a\n'])
+    connect({ host: played.host, port: played.port })
+      .on('error', () => undefined)
+      .write('GET / HTTP/1.1\n')
+    await expect(played.finished).rejects.toThrow(/sent 'GET/)
   })
 
   it('fails when a file cannot be read', async () => {

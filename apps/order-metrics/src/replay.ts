@@ -1,5 +1,6 @@
 /**
- * Plays files to whoever connects, as the shop's tills would have sent them: lines over a TCP socket.
+ * Plays files to whoever connects, as the shop's tills would have sent them: lines over a TCP socket, numbered, and from
+ * where the reader asks for (see `sequencedLineDecoder` of source-socket).
  *
  * It needs no thread of its own: alone it sends about fifteen times as many lines a second as the job takes, so it costs
  * the job little, and the engine lets timers and sockets run every few milliseconds, so it keeps its pace.
@@ -60,11 +61,12 @@ async function playToFirstReader(server: Server, options: ReplayOptions, stoppin
   try {
     ;[reader] = (await once(server, 'connection', { signal })) as [Socket]
     for (const event of ['error', 'close']) reader.on(event, () => readerGone.abort())
-    for await (const chunk of paced(options, signal)) {
+    const last = await askedFor(reader, signal)
+    for await (const chunk of paced(options, last, signal)) {
       signal.throwIfAborted()
       if (!reader.write(chunk)) await once(reader, 'drain', { signal })
     }
-    reader.end()
+    reader.end('END\n')
     await once(reader, 'finish', { signal })
     return true
   } catch (error) {
@@ -76,18 +78,30 @@ async function playToFirstReader(server: Server, options: ReplayOptions, stoppin
   }
 }
 
+/** The number of the last line that the reader has. */
+async function askedFor(reader: Socket, signal: AbortSignal): Promise<number> {
+  let text = ''
+  while (!text.includes('\n')) text += String((await once(reader, 'data', { signal })) as [Buffer])
+  const [, last] = /^RESUME (\d+)\n/.exec(text) ?? []
+  if (last === undefined)
+    throw new Error(`the reader sent '${text.slice(0, 40).trim()}' in place of RESUME and a number`)
+  return Number(last)
+}
+
 const CHUNK_BYTES = 64 * 1024
 const SHORTEST_PAUSE_MS = 20
 
-/** The lines in chunks, each when it is due. After a wait for the reader it catches up. */
-async function* paced(options: ReplayOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
+/** The lines after the `last` one in chunks, each when it is due. After a wait for the reader it catches up. */
+async function* paced(options: ReplayOptions, last: number, signal: AbortSignal): AsyncGenerator<Buffer> {
   const msPerLine = options.speed === 'max' ? 0 : 1_000 / options.speed
   const start = performance.now()
+  let number = 0
   let sent = 0
   let chunk: Buffer[] = []
   let sizeBytes = 0
   for await (const lines of linesOf(options)) {
     for (const line of lines) {
+      if (++number <= last) continue
       const waitMs = msPerLine === 0 ? 0 : start + sent * msPerLine - performance.now()
       if (chunk.length > 0 && (waitMs > 0 || sizeBytes >= CHUNK_BYTES)) {
         yield Buffer.concat(chunk)
@@ -95,8 +109,9 @@ async function* paced(options: ReplayOptions, signal: AbortSignal): AsyncGenerat
         sizeBytes = 0
       }
       if (waitMs > 0) await sleep(Math.max(waitMs, SHORTEST_PAUSE_MS), undefined, { signal })
-      chunk.push(line)
-      sizeBytes += line.length
+      const prefix = Buffer.from(`${String(number)}\t`)
+      chunk.push(prefix, line)
+      sizeBytes += prefix.length + line.length
       sent++
     }
   }

@@ -2,37 +2,28 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { RejectedLine } from './orders.js'
-import { openResults, RunError, type Results } from './results.js'
+import { openResults, RunError, type Results, type ResultsOptions } from './results.js'
 import { formatTotals, totalsOf } from './totals.js'
 
 const START = new Date(2010, 11, 1, 8, 26, 5)
-const rejectedLine = (line: string): RejectedLine => ({ kind: 'rejected', line, reason: 'date not a date' })
 
 let folder: string
-let opened: Results[]
 const here = process.cwd()
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'results-'))
-  opened = []
 })
 afterEach(async () => {
   process.chdir(here)
-  for (const results of opened) await results.close()
   await rm(folder, { recursive: true })
 })
 
-async function openIn(directory: string | undefined, fresh = false): Promise<Results> {
-  const results = await openResults(directory, fresh, START)
-  opened.push(results)
-  return results
-}
+const openIn = (directory: string | undefined, options: Partial<ResultsOptions> = {}): Promise<Results> =>
+  openResults({ outDirectory: directory, checkpoint: undefined, fresh: false, ...options }, START)
 
 const namesIn = async (directory: string): Promise<string[]> => (await readdir(directory, { recursive: true })).sort()
 
-/** A folder as a run leaves it. */
-async function finishedRun(directory: string): Promise<void> {
-  const results = await openIn(directory)
+/** What a run writes while it runs. */
+async function work(results: Results): Promise<void> {
   for (const prefix of Object.values(results.prefixes)) {
     const batch = `${prefix}-1000`
     await mkdir(batch, { recursive: true })
@@ -40,7 +31,16 @@ async function finishedRun(directory: string): Promise<void> {
       await writeFile(join(batch, name), '')
     }
   }
-  await results.writeTotals(totalsOf([]))
+  for (const name of ['epochs', 'data-0000000001'])
+    await mkdir(join(results.checkpoint, name, 'sub'), { recursive: true })
+  await writeFile(join(results.checkpoint, 'app.json'), '')
+}
+
+/** A folder as a run leaves it. */
+async function finishedRun(directory: string, options: Partial<ResultsOptions> = {}): Promise<void> {
+  const results = await openIn(directory, options)
+  await work(results)
+  await results.writeTotals(totalsOf([]), true)
 }
 
 describe('openResults', () => {
@@ -57,7 +57,7 @@ describe('openResults', () => {
     await openIn(join(folder, 'a', 'b'))
     await writeFile(join(folder, 'notes.txt'), '')
     await openIn(folder)
-    expect(await namesIn(folder)).toEqual(['a', 'a/b', 'a/b/rejected.ndjson', 'notes.txt', 'rejected.ndjson'])
+    expect(await namesIn(folder)).toEqual(['a', 'a/b', 'a/b/run.json', 'notes.txt', 'run.json'])
   })
 
   it('refuses the folder of a finished run and names the remedy', async () => {
@@ -66,15 +66,51 @@ describe('openResults', () => {
     await expect(openIn(folder)).rejects.toThrow(/holds the results of a finished run; .*--fresh/)
   })
 
-  it('refuses the folder of an unfinished run', async () => {
+  it('goes on with a run that was killed, also right at its start', async () => {
     await openIn(folder)
-    await expect(openIn(folder)).rejects.toThrow(/did not finish, which cannot be resumed; .*--fresh/)
+    await work(await openIn(folder))
+    const before = await namesIn(folder)
+    const { checkpoint } = await openIn(folder)
+    expect(checkpoint).toBe(join(folder, 'checkpoint'))
+    expect(await namesIn(folder)).toEqual(before)
+  })
+
+  it('goes on with a run that was stopped, whose totals are no longer all', async () => {
+    const results = await openIn(folder)
+    await work(results)
+    const before = await namesIn(folder)
+    await results.writeTotals(totalsOf([]), false)
+    await openIn(folder)
+    expect(await namesIn(folder)).toEqual(before)
+  })
+
+  it('refuses results and a log that do not belong together', async () => {
+    const one = join(folder, 'one')
+    const results = await openIn(one)
+    await work(results)
+    const other = join(folder, 'other')
+    await expect(openIn(one, { checkpoint: other })).rejects.toThrow(/belongs to another checkpoint.*--fresh/)
+    await expect(openIn(other, { checkpoint: results.checkpoint })).rejects.toThrow(/holds the log of another run/)
+    await rm(results.checkpoint, { recursive: true })
+    await expect(openIn(one)).rejects.toThrow(/the log of the run in .* is gone/)
+    await rm(join(one, 'run.json'))
+    await expect(openIn(one)).rejects.toThrow(/holds results of a run that cannot be resumed/)
+    await openIn(one, { fresh: true })
+  })
+
+  it('a finished run takes its log away, wherever it is, and nothing else from there', async () => {
+    const checkpoint = join(folder, 'log')
+    await mkdir(checkpoint)
+    await writeFile(join(checkpoint, 'notes.txt'), 'mine')
+    await finishedRun(join(folder, 'out'), { checkpoint })
+    expect(await namesIn(checkpoint)).toEqual(['notes.txt'])
+    await openIn(join(folder, 'next'), { checkpoint })
   })
 
   it('with fresh removes the results of an earlier run', async () => {
     await finishedRun(folder)
-    await openIn(folder, true)
-    expect(await namesIn(folder)).toEqual(['rejected.ndjson'])
+    await openIn(folder, { fresh: true })
+    expect(await namesIn(folder)).toEqual(['run.json'])
   })
 
   it('with fresh leaves everything that is no result', async () => {
@@ -90,7 +126,7 @@ describe('openResults', () => {
     await mkdir(join(folder, 'sub'))
     await mkdir(join(folder, 'metrics/batch-x'))
     for (const name of others) await writeFile(join(folder, name), 'mine')
-    await openIn(folder, true)
+    await openIn(folder, { fresh: true })
     for (const name of others) expect(await readFile(join(folder, name), 'utf8')).toBe('mine')
     expect(await namesIn(join(folder, 'metrics', 'batch-1000'))).toEqual(['notes.txt'])
   })
@@ -102,24 +138,22 @@ describe('openResults', () => {
 })
 
 describe('results', () => {
-  it('rejected lines stand with their reason and batch, one a line, once each however often their batch is run', async () => {
+  it('rejected lines of all batches come together in the order of batches and parts', async () => {
     const results = await openIn(folder)
-    await results.writeRejected(1_000, [rejectedLine('a "line"'), rejectedLine('')])
-    await results.writeRejected(2_000, [rejectedLine('twice')])
-    await results.writeRejected(2_000, [rejectedLine('twice')])
-    expect(await readFile(join(folder, 'rejected.ndjson'), 'utf8')).toBe(
-      [
-        '{"line":"a \\"line\\"","reason":"date not a date","batchTime":1000}',
-        '{"line":"","reason":"date not a date","batchTime":1000}',
-        '{"line":"twice","reason":"date not a date","batchTime":2000}',
-        '',
-      ].join('\n'),
-    )
+    const parts = ['900/part-00000', '1000/part-00001', '1000/part-00000', '1000/_temporary-0-1-0', '1000/_SUCCESS']
+    for (const name of parts) {
+      const [batch = '', part = ''] = name.split('/')
+      await mkdir(`${results.prefixes.rejected}-${batch}`, { recursive: true })
+      await writeFile(join(`${results.prefixes.rejected}-${batch}`, part), part === '_SUCCESS' ? '' : `${name}\n`)
+    }
+    await results.writeTotals(totalsOf([]), true)
+    const text = await readFile(join(folder, 'rejected.ndjson'), 'utf8')
+    expect(text).toBe('900/part-00000\n1000/part-00000\n1000/part-00001\n')
   })
 
   it('totals.json stands there whole, with nothing beside it', async () => {
     const results = await openIn(folder)
-    const path = await results.writeTotals(totalsOf([]))
+    const path = await results.writeTotals(totalsOf([]), true)
     expect(basename(path)).toBe('totals.json')
     expect(await readFile(path, 'utf8')).toBe(formatTotals(totalsOf([])))
     expect(await namesIn(folder)).toEqual(['rejected.ndjson', 'totals.json'])

@@ -2,6 +2,7 @@
 import type { BatchTime, Pair } from '@sluice/core'
 import type { Figures, Standing, Subject } from './figures.js'
 import type { BlacklistedOrder } from './metrics.js'
+import type { RejectedLine } from './orders.js'
 import type { SuspiciousCustomer } from './suspicious.js'
 
 /** What has a line in the batch or in the window; customers in the batch only, as they are many. */
@@ -16,6 +17,10 @@ export function metricsRow([[by, name], { batch, window }]: Pair<Subject, Standi
 
 function figuresRow({ lines, orders, cancellations, revenue }: Figures): object {
   return { lines, orders, cancellations, revenueThousandths: revenue }
+}
+
+export function rejectedRow({ line, reason }: RejectedLine, batchTime: BatchTime): object {
+  return { line, reason, batchTime }
 }
 
 export function suspiciousRow({ revenue, ...customer }: SuspiciousCustomer, batchTime: BatchTime): object {

@@ -121,6 +121,8 @@ export class Connection<T> {
     }
     this.#socket?.setKeepAlive(true, KEEP_ALIVE_MS)
     this.#socket?.on('end', this.#onEnd)
+    const { greeting } = this.#intake
+    if (greeting !== undefined) this.#socket?.write(greeting)
     this.#socket?.resume()
     void this.#watchSilence()
     this.#onOpened()
@@ -210,18 +212,19 @@ export class Connection<T> {
     this.#state = 'ending'
     await this.#storing
     const { portion, failure } = this.#decoded((intake) => intake.end())
+    const isComplete = this.#intake?.isComplete === true
     this.#intake = undefined
     const storeFailure = portion === undefined ? undefined : await this.#store(portion)
     const problem = storeFailure ?? failure
     if (problem !== undefined) await this.#restartAfter(problem)
-    else this.#endOfStream()
+    else this.#endOfStream(isComplete)
   }
 
-  #endOfStream(): void {
+  #endOfStream(isComplete: boolean): void {
     if (this.#isClosed()) return
     this.close()
-    const message = `${this.#settings.address} ended the stream`
-    if (this.#settings.onEnd === 'stop') this.#context.stop(message)
+    const message = `${this.#settings.address} ended the stream${isComplete ? '' : ' before its end mark'}`
+    if (this.#settings.onEnd === 'stop' && isComplete) this.#context.stop(message)
     else this.#context.restart(`${message}; connecting again`, undefined, this.#nextDelayMs(true))
   }
 

@@ -1,5 +1,5 @@
 /** The decoder contract: how the bytes of one connection become records. */
-import type { Clock } from '@sluice/core'
+import type { Clock, SourcePosition } from '@sluice/core'
 
 /** What a decoder gets from the connection that it is made for. */
 export interface DecoderContext {
@@ -58,9 +58,26 @@ export interface Packing<out T> {
   readonly unpack: (bytes: Uint8Array) => readonly T[]
 }
 
+/** A decoder of a server that can go on from a position. */
+export interface ResumingDecoder<out T> extends Decoder<T> {
+  /** Of the last record returned so far. Read after `write` and `end`; stored together with what they returned (E14). */
+  readonly position: SourcePosition
+  /** Whether the server has said that there is no more. If not, its end is taken for a break, and `onEnd: 'stop'` connects again. */
+  readonly isComplete: boolean
+}
+
+/** Going on where the last connection ended, also that of an earlier process. */
+export interface Resuming<out T> {
+  /** What the server is told when the connection stands: that it is to go on above `position`, which is empty at first. */
+  greeting(position: SourcePosition): string
+  decoder(context: DecoderContext, position: SourcePosition): ResumingDecoder<T>
+}
+
 /** Makes the decoder of a new connection. */
 export interface DecoderFactory<out T> {
   (context: DecoderContext): Decoder<T>
+  /** Used in place of the decoder where it is there. */
+  readonly resuming?: Resuming<T> | undefined
   /** Used in place of the decoder where it is there: records wait for their batch as bytes, which costs much less. */
   readonly packing?: Packing<T> | undefined
 }

@@ -3,7 +3,17 @@ export { socketStream, socketTextStream } from './socket-stream.js'
 export type { ReceiverStreams } from './socket-stream.js'
 export { socketReceiver } from './socket-receiver.js'
 export { lineDecoder } from './line-decoder.js'
-export type { Decoder, DecoderContext, DecoderFactory, Packed, Packer, Packing } from './decoder.js'
+export { sequencedLineDecoder } from './sequenced-lines.js'
+export type {
+  Decoder,
+  DecoderContext,
+  DecoderFactory,
+  Packed,
+  Packer,
+  Packing,
+  Resuming,
+  ResumingDecoder,
+} from './decoder.js'
 export type {
   InputStreamOptions,
   LineDecoderOptions,

@@ -1,6 +1,6 @@
 /** What a connection makes of the bytes it gets: records, or packed bytes. */
 import type { ReceiverContext } from '@sluice/core'
-import type { Decoder, DecoderContext, DecoderFactory, Packed, Packer } from './decoder.js'
+import type { Decoder, DecoderContext, DecoderFactory, Packed, Packer, Resuming } from './decoder.js'
 
 /** Records that came together. */
 export interface Portion {
@@ -15,6 +15,10 @@ export interface Intake {
   /** Bytes that are in no record. */
   drop(): number
   readonly failure: Error | undefined
+  /** What the server is to be told first. */
+  readonly greeting: string | undefined
+  /** Whether the end of the stream, once `end` was called, is one. */
+  readonly isComplete: boolean
 }
 
 export function intakeOf<T>(
@@ -22,13 +26,38 @@ export function intakeOf<T>(
   context: ReceiverContext<T>,
   decoderContext: DecoderContext,
 ): Intake {
-  const { packing } = decode
+  const { packing, resuming } = decode
+  if (resuming !== undefined) return resumingIntake(resuming, context, decoderContext)
   if (packing !== undefined)
     return new StepIntake(packing.packer(decoderContext), (packed) => packedPortion(packed, context))
   return new StepIntake(decode(decoderContext), (records) => decodedPortion(records, context))
 }
 
+function resumingIntake<T>(resuming: Resuming<T>, context: ReceiverContext<T>, decoderContext: DecoderContext): Intake {
+  const { position } = context
+  const decoder = resuming.decoder(decoderContext, position)
+  const portion = (records: readonly T[]): Portion => {
+    const reached = { position: decoder.position }
+    return { records: records.length, store: () => context.storeAll(records, reached) }
+  }
+  const steps = new StepIntake(decoder, portion)
+  return {
+    greeting: resuming.greeting(position),
+    get isComplete() {
+      return decoder.isComplete
+    },
+    get failure() {
+      return steps.failure
+    },
+    write: (chunk) => steps.write(chunk),
+    end: () => steps.end(),
+    drop: () => steps.drop(),
+  }
+}
+
 class StepIntake<R> implements Intake {
+  readonly greeting = undefined
+  readonly isComplete = true
   readonly #step: Pick<Decoder<unknown>, 'drop' | 'failure'> & { write(chunk: Buffer): R; end(): R }
   readonly #portion: (result: R) => Portion
 

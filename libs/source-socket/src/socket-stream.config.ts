@@ -56,7 +56,10 @@ export type InputStreamOptions = Omit<ReceiverStreamOptions, 'restartDelay' | 'm
 
 export interface SocketStreamOptions<out T> extends SocketReceiverOptions<T>, InputStreamOptions {}
 
-export interface SocketTextStreamOptions extends SocketOptions, LineDecoderOptions, InputStreamOptions {}
+export interface SocketTextStreamOptions extends SocketOptions, LineDecoderOptions, InputStreamOptions {
+  /** The server numbers its lines and can go on from any of them; see `sequencedLineDecoder`. Default: false. */
+  readonly sequenced?: boolean | undefined
+}
 
 export interface LineSettings {
   readonly maxLineBytes: number

@@ -1,6 +1,7 @@
 /** Streams from a socket: `socketTextStream` for lines, `socketStream` with a decoder of one's own. */
 import type { DStream, Receiver } from '@sluice/core'
 import { lineDecoder } from './line-decoder.js'
+import { sequencedLineDecoder } from './sequenced-lines.js'
 import { socketReceiver } from './socket-receiver.js'
 import type { InputStreamOptions, SocketStreamOptions, SocketTextStreamOptions } from './socket-stream.config.js'
 
@@ -14,11 +15,13 @@ export interface ReceiverStreams {
  * Throws `ARGUMENT_INVALID`. After Spark's `socketTextStream`.
  */
 export function socketTextStream(ssc: ReceiverStreams, options: SocketTextStreamOptions): DStream<string> {
-  return socketStream(ssc, { ...options, decode: lineDecoder(options) })
+  const decode = options.sequenced === true ? sequencedLineDecoder(options) : lineDecoder(options)
+  return socketStream(ssc, { ...options, decode })
 }
 
 /** The records that `decode` makes of the bytes a TCP server sends. Throws `ARGUMENT_INVALID`. After Spark's `socketStream`. */
 export function socketStream<T>(ssc: ReceiverStreams, options: SocketStreamOptions<T>): DStream<T> {
-  const { name, storageLevel, blockInterval, maxHeldBytes, maxRate } = options
-  return ssc.receiverStream(socketReceiver(options), { name, storageLevel, blockInterval, maxHeldBytes, maxRate })
+  const { name, storageLevel, reliable, blockInterval, maxHeldBytes, maxRate } = options
+  const streamOptions = { name, storageLevel, reliable, blockInterval, maxHeldBytes, maxRate }
+  return ssc.receiverStream(socketReceiver(options), streamOptions)
 }

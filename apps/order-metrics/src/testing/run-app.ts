@@ -12,10 +12,13 @@ export interface RunningApp {
   shows(text: string): Promise<void>
   /** Ctrl-C. */
   interrupt(): void
+  signal(name: NodeJS.Signals): void
   /** What happens to its output when it is piped into `head`. */
   closeStdout(): void
   /** Resolves when it has ended. Rejects if a signal killed it. */
   readonly ended: Promise<AppResult>
+  /** Resolves when it has ended, in whatever way. */
+  readonly exited: Promise<AppExit>
 }
 
 export interface AppResult {
@@ -24,14 +27,23 @@ export interface AppResult {
   readonly stderr: string
 }
 
+export interface AppExit extends Omit<AppResult, 'code'> {
+  /** Null if a signal killed it. */
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
 export function startApp(args: readonly string[], options: { readonly cwd?: string } = {}): RunningApp {
   const child = spawn(process.execPath, [MAIN, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   const text = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (part: string) => (text[name] += part))
   }
-  const ended = once(child, 'close').then(([code, signal]) => {
-    if (typeof code !== 'number') throw new Error(`killed by ${String(signal)}\n${text.stderr}`)
+  const exited = once(child, 'close').then(([code, signal]) => {
+    return { code: code as number | null, signal: signal as NodeJS.Signals | null, ...text }
+  })
+  const ended = exited.then(({ code, signal }) => {
+    if (code === null) throw new Error(`killed by ${String(signal)}\n${text.stderr}`)
     return { code, ...text }
   })
   ended.catch(() => undefined)
@@ -51,8 +63,10 @@ export function startApp(args: readonly string[], options: { readonly cwd?: stri
         look()
       }),
     interrupt: () => child.kill('SIGINT'),
+    signal: (name) => child.kill(name),
     closeStdout: () => child.stdout.destroy(),
     ended,
+    exited,
   }
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { jsonOf } from '../observe/format.js'
 import type { Chunks } from '../rdd/pipeline.js'
+import type { ProcessIdentity } from '../storage/process-table.js'
 import type { BatchTime } from '../time/duration.js'
 import { newIdentity } from '../time/random.js'
 import type { PlanEntry, PlanRecord, StartRecord } from './entries.js'
@@ -13,6 +14,8 @@ export interface BatchLog {
   /** Identity of the application (E1). */
   readonly app: string
   readonly epoch: number
+  /** Processes of this machine from which the log was taken while they lived. */
+  readonly replaced: readonly ProcessIdentity[]
   /** Time of the last batch planned before this run. */
   readonly lastPlanned: BatchTime | undefined
   /** Whether anything outlives the process. */
@@ -24,6 +27,10 @@ export interface BatchLog {
    * next: nothing is written anywhere before that.
    */
   plan(record: PlanEntry, startsAtOnce: boolean): Promise<void>
+  /**
+   * Resolves when the entry is durable and this process still owns the log: only then may outputs be written, some of which
+   * cannot shut out an older process (E7).
+   */
   start(record: StartRecord): Promise<void>
   /** An output made by `writeTo`, before it is written (E25). */
   startOutput(time: BatchTime, output: string, partitions: number): Promise<void>
@@ -35,6 +42,8 @@ export interface BatchLog {
   kept(stream: string, time: BatchTime, partitions: number): Promise<void>
   /** With the changes of all states. Resolves when it is durable and this process still owns the log (E7). */
   commit(time: BatchTime): Promise<void>
+  /** Why a batch failed: the error, or `FENCED` when this process does not own the log any more, of which the error is but a sign (E7). */
+  causeOf(error: unknown): Promise<unknown>
   /** Ticks that are left out, both ends excluded (E12). */
   skip(after: BatchTime, before: BatchTime): void
   /** Nothing will ask for what batches up to this time gave again, nor for plans up to that. */
@@ -48,6 +57,7 @@ export function volatileLog(): BatchLog {
   return {
     app: newIdentity(),
     epoch: 0,
+    replaced: [],
     lastPlanned: undefined,
     isDurable: false,
     batch: () => undefined,
@@ -58,6 +68,7 @@ export function volatileLog(): BatchLog {
     keep: () => written,
     kept: () => written,
     commit: () => written,
+    causeOf: (error) => Promise.resolve(error),
     skip: () => undefined,
     forget: () => undefined,
     close: () => written,

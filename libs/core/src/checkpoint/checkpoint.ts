@@ -11,7 +11,7 @@ import { encodeEntry, type BatchEntry, type GraphRecord, type PlanEntry, type St
 import type { EntryLog } from './entry-log.js'
 import { requireSameOutput, statesOf } from './graph-check.js'
 import type { LoggedBatch, LogImage } from './log-image.js'
-import type { Ownership } from './ownership.js'
+import { causeOf, type Ownership } from './ownership.js'
 import { removeOtherSnapshots, writeSnapshot, type SnapshotPlace } from './snapshots.js'
 
 export interface CheckpointParts {
@@ -67,6 +67,10 @@ export class Checkpoint implements BatchLog {
     return this.#parts.ownership.epoch
   }
 
+  get replaced(): Ownership['replaced'] {
+    return this.#parts.ownership.replaced
+  }
+
   /** Syncs and bytes of the batch log so far. */
   get statistics(): EntryLog['statistics'] {
     return this.#parts.log.statistics
@@ -101,7 +105,10 @@ export class Checkpoint implements BatchLog {
     const before = this.batch(record.time)?.start
     const merged = { ...record, ...mergedStarts(before, record) }
     // What was durable before the restart is so still; but the plan may be no more than noted.
-    if (before === undefined || hasMore(merged, before)) await this.#append({ type: 'start', ...merged })
+    if (before !== undefined && !hasMore(merged, before)) return
+    await this.#append({ type: 'start', ...merged })
+    // A next owner that is there already has read the log without this entry: what the batch would write is not its batch.
+    await this.#parts.ownership.confirm()
   }
 
   async startOutput(time: BatchTime, output: string, partitions: number): Promise<void> {
@@ -148,6 +155,10 @@ export class Checkpoint implements BatchLog {
     await ownership.confirm()
   }
 
+  causeOf(error: unknown): Promise<Error> {
+    return causeOf(error, this.#parts.ownership)
+  }
+
   skip(after: BatchTime, before: BatchTime): void {
     this.#note({ type: 'skip', after, before })
   }
@@ -172,8 +183,9 @@ export class Checkpoint implements BatchLog {
   /** In the image when it is durable. */
   async #append(entry: BatchEntry): Promise<number> {
     const { type, payload } = encodeEntry(entry)
-    const sequence = await this.#parts.log.append(type, payload)
-    this.#parts.image.apply(entry)
+    const { log, image } = this.#parts
+    const sequence = await log.append(type, payload)
+    image.apply(entry)
     return sequence
   }
 

@@ -18,6 +18,8 @@ export interface OwnerRecord {
   readonly nonce: string
   readonly leaseMs: number
   readonly identity: ProcessIdentity
+  /** Processes of this machine that lived when they were replaced, by this owner or one before. */
+  readonly replaced?: readonly ProcessIdentity[] | undefined
 }
 
 /** The newest epoch and the files that its owner left. */

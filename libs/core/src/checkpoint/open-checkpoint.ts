@@ -19,7 +19,7 @@ import type { EntryLog, LogEntry } from './entry-log.js'
 import { checkGraph, graphRecordOf, heirOf, statesOf, type Concessions, type Program } from './graph-check.js'
 import { LogImage, requireBeginning, type LoggedBatch } from './log-image.js'
 import { openEntryLog } from './open-log.js'
-import { takeOwnership, type Ownership } from './ownership.js'
+import { causeOf, takeOwnership, type Ownership } from './ownership.js'
 import { readSnapshotBase, readSnapshotParts, removeOtherSnapshots, type SnapshotPlace } from './snapshots.js'
 
 export interface OpenCheckpointOptions extends Program, Concessions {
@@ -64,8 +64,9 @@ export async function openCheckpoint(options: OpenCheckpointOptions): Promise<Op
   try {
     return await opener.open()
   } catch (error) {
+    const cause = await causeOf(error, ownership)
     await opener.abandon()
-    throw error
+    throw cause
   }
 }
 

@@ -110,6 +110,33 @@ test.each(disks)('E7: on $kind takeOver replaces a living owner, whose confirm r
   await expect(take(disk, { processes: machine.process(3) })).rejects.toMatchObject({ code: 'CHECKPOINT_OWNED' })
 })
 
+test('E8: who takes over knows all that were replaced and still live, until they end', async () => {
+  const disk = memoryFileSystem()
+  const machine = new Machine()
+  expect((await take(disk, { processes: machine.process(1) })).replaced).toEqual([])
+  const second = await take(disk, { processes: machine.process(2), takeOver: true })
+  expect(second.replaced).toMatchObject([{ pid: 1 }])
+  // It died before it had ended the first.
+  machine.kill(2)
+  const third = await take(disk, { processes: machine.process(3) })
+  expect(third.replaced).toMatchObject([{ pid: 1 }])
+  const fourth = await take(disk, { processes: machine.process(4), takeOver: true })
+  expect(fourth.replaced).toMatchObject([{ pid: 1 }, { pid: 3 }])
+  machine.kill(1)
+  machine.kill(4)
+  expect((await take(disk, { processes: machine.process(5) })).replaced).toMatchObject([{ pid: 3 }])
+})
+
+test('E8: a process that takes over from itself, or after a release, has nobody to end', async () => {
+  const disk = memoryFileSystem()
+  const processes = new Machine().process(1)
+  await take(disk, { processes })
+  const second = await take(disk, { processes, takeOver: true })
+  expect(second).toMatchObject({ previous: { state: 'alive' }, replaced: [] })
+  await second.release()
+  expect((await take(disk, { processes })).replaced).toEqual([])
+})
+
 test('E7: an owner that is dead, or whose number another process has, is replaced at once', async () => {
   const disk = memoryFileSystem()
   const machine = new Machine()

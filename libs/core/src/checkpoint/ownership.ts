@@ -2,7 +2,7 @@
  * Who owns a checkpoint folder (E7). Each owner has an epoch, one above the last. It is taken before anything is read, so
  * that whoever owned the folder before learns of it, by `confirm`, before it claims anything more.
  */
-import { isSluiceError, messageOf, requireArgument, SluiceError } from '../errors.js'
+import { isSluiceError, messageOf, requireArgument, SluiceError, toError } from '../errors.js'
 import type { Logger } from '../observe/logger.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { joinPath } from '../storage/paths.js'
@@ -51,6 +51,8 @@ export interface Ownership {
   /** Where this owner's logs stand. On a local disk it has another name for each owner. */
   readonly folder: string
   readonly previous: PreviousOwner | undefined
+  /** Processes of this machine that still live and were replaced because they hang: they have locks, perhaps (E8). */
+  readonly replaced: readonly ProcessIdentity[]
   /**
    * Resolves while this is the owner, rejects with `FENCED` when somebody took over. To be called after a commit is durable
    * and before anything is acknowledged or trimmed: the next owner reads the log only after this would reject.
@@ -77,7 +79,22 @@ export async function takeOwnership(options: OwnershipOptions): Promise<Ownershi
     options.takeOver ?? false,
   )
   const dataFolder = await claimDataFolder(fileSystem, files, record.epoch)
-  return new HeldOwnership(fileSystem, files, { app, epoch: record.epoch, folder: dataFolder, previous }, options)
+  return new HeldOwnership(
+    fileSystem,
+    files,
+    { app, epoch: record.epoch, folder: dataFolder, previous, replaced: record.replaced ?? [] },
+    options,
+  )
+}
+
+/** Why something failed in the folder: that somebody has taken it over, where that is so; the paths are gone then (E7). */
+export async function causeOf(error: unknown, ownership: Ownership): Promise<Error> {
+  try {
+    await ownership.confirm()
+  } catch (fenced) {
+    if (isSluiceError(fenced, 'FENCED')) return fenced
+  }
+  return toError(error)
 }
 
 function requirePlatform({ platform }: ProcessTable, folder: string): void {
@@ -114,7 +131,8 @@ class Taking {
     const { epoch } = await this.#files.newest()
     const previous = epoch === 0 ? undefined : await this.#leave(epoch, takeOver)
     const { identity, leaseMs } = this.#taker
-    const record = { epoch: epoch + 1, nonce: newIdentity(), leaseMs, identity }
+    const replaced = previous === undefined ? [] : await this.#livingBefore(previous)
+    const record = { epoch: epoch + 1, nonce: newIdentity(), leaseMs, identity, replaced }
     if (await this.#files.take(record)) return { record, previous }
     return this.take(false)
   }
@@ -126,6 +144,17 @@ class Taking {
     const state = seen === 'unknown' && !takeOver ? await this.#watch(owner) : seen
     if (state === 'alive' && !takeOver) throw ownedError(this.#files.folder, owner)
     return { epoch, identity: owner.identity, state }
+  }
+
+  /** The owner before where it is taken over from, and those whom it took over from and perhaps did not end. */
+  async #livingBefore({ epoch, identity, state }: PreviousOwner): Promise<ProcessIdentity[]> {
+    const { replaced = [] } = await this.#files.read(epoch)
+    const living: ProcessIdentity[] = []
+    for (const each of state === 'alive' ? [...replaced, identity] : replaced) {
+      const isSelf = each.pid === this.#taker.identity.pid
+      if (!isSelf && (await fateOf(each, this.#taker.processes)) === 'alive') living.push(each)
+    }
+    return living
   }
 
   #stateOf(owner: OwnerRecord): Promise<OwnerState> {
@@ -247,13 +276,14 @@ function fencedError(folder: string, epoch: number): SluiceError {
   return new SluiceError({ code: 'FENCED', component: OWNERSHIP_COMPONENT, message })
 }
 
-type Held = Pick<Ownership, 'app' | 'epoch' | 'folder' | 'previous'>
+type Held = Pick<Ownership, 'app' | 'epoch' | 'folder' | 'previous' | 'replaced'>
 
 class HeldOwnership implements Ownership {
   readonly app: string
   readonly epoch: number
   readonly folder: string
   readonly previous: PreviousOwner | undefined
+  readonly replaced: readonly ProcessIdentity[]
   readonly #fileSystem: FileSystem
   readonly #files: EpochFiles
   readonly #ended = new AbortController()
@@ -267,6 +297,7 @@ class HeldOwnership implements Ownership {
     this.epoch = held.epoch
     this.folder = held.folder
     this.previous = held.previous
+    this.replaced = held.replaced
     this.#renewing = this.#renew(options)
   }
 

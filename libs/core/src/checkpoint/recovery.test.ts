@@ -1,10 +1,17 @@
-import { expect, test } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import type { StreamingContextOptions } from '../context/streaming-context.js'
 import type { DStream } from '../dstream/dstream.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
+import { nodeFileSystem } from '../storage/node-file-system.js'
+import { systemProcesses } from '../storage/process-table.js'
 import { harness, until, type Harness } from '../testing/harness.js'
 import { scriptedSource } from '../testing/scripted-source.js'
+import { ManualClock } from '../time/manual-clock.js'
+import { takeOwnership } from './ownership.js'
 
 type Build = (numbers: DStream<number>, app: Harness, out: unknown[]) => void
 
@@ -58,4 +65,23 @@ test('a second run goes on where the first was stopped: state, times and source'
     await two.app.ssc.stop({ graceful: false })
     expect([...one.out, ...two.out]).toEqual(expected)
   }
+})
+
+test('E7: an owner that was replaced while it was paused writes nothing of the batches that it plans when it wakes', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-replaced-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const disk = nodeFileSystem()
+  const { app, out } = application(disk, script, totals, { checkpoint: folder })
+  await app.ssc.start()
+  await app.batches(2)
+  const processes = systemProcesses()
+  const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+  const own = { fileSystem: disk, folder, appName: 'next', clock: new ManualClock(), logger, processes }
+  const next = await takeOwnership({ ...own, takeOver: true })
+  onTestFinished(() => next.release())
+  const ended = expect(app.ssc.awaitTermination()).rejects.toMatchObject({ code: 'FENCED' })
+  // Its file is still open: the plan and the start of the batch are in a log that nobody reads.
+  await app.clock.advance(1_000)
+  await ended
+  expect(out).toHaveLength(2)
 })

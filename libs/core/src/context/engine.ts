@@ -33,7 +33,7 @@ export interface EngineOptions {
 }
 
 /** For whom a sink is opened. */
-type SinkJob = Pick<JobContext, 'app' | 'signal' | 'epoch'> & Partial<Pick<SinkContext, 'lastPlanned'>>
+type SinkJob = Pick<JobContext, 'app' | 'signal' | 'epoch'> & Partial<Pick<SinkContext, 'lastPlanned' | 'replaced'>>
 
 interface OpenSink {
   readonly sink: Sink<unknown>
@@ -266,6 +266,7 @@ export class Engine implements ScopeHost {
       output,
       epoch: job.epoch ?? 0,
       lastPlanned: job.lastPlanned,
+      replaced: job.replaced,
       logger: this.logger,
       clock: this.clock,
       signal: job.signal ?? new AbortController().signal,

@@ -205,11 +205,10 @@ export class StreamingContext extends StreamInputs {
     )
   }
 
-  async #openSinks({ app, epoch, lastPlanned }: BatchLog, signal: AbortSignal): Promise<void> {
+  async #openSinks({ app, epoch, lastPlanned, replaced }: BatchLog, signal: AbortSignal): Promise<void> {
+    const job = { app, epoch, lastPlanned, replaced, signal }
     const open = (sink: Sink<unknown> | undefined, id: string): Promise<void> =>
-      sink === undefined
-        ? Promise.resolve()
-        : untilAborted(this.#engine.openSink(sink, id, { app, epoch, lastPlanned, signal }), signal)
+      sink === undefined ? Promise.resolve() : untilAborted(this.#engine.openSink(sink, id, job), signal)
     for (const { id, sink, deadLetter } of this.#graph.outputs) {
       await open(sink, id)
       await open(deadLetter, deadLetterId(id))

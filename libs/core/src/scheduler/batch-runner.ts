@@ -77,8 +77,9 @@ export class BatchRunner {
       await this.#runOutputs(batch.plan, outputs, signal)
       signal.throwIfAborted()
       await this.#parts.log.commit(batch.plan.time)
-    } catch (error) {
+    } catch (failure) {
       for (const stream of this.#parts.graph.states) stream.rollback()
+      const error = await this.#parts.log.causeOf(failure)
       bus.post('onBatchFailed', { ...this.#ended(run, outputs), error })
       throw error
     }

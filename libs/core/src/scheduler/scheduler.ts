@@ -170,7 +170,7 @@ export class Scheduler {
     try {
       await this.#plan(time)
     } catch (error) {
-      this.#fail(error)
+      this.#fail(await this.#parts.log.causeOf(error))
     }
   }
 

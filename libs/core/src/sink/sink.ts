@@ -5,6 +5,7 @@
 import { requireArgument, SluiceError } from '../errors.js'
 import type { Duration } from '../time/duration.js'
 import type { Clock } from '../time/clock.js'
+import type { ProcessIdentity } from '../storage/process-table.js'
 import type { Logger } from '../observe/logger.js'
 
 /** What a sink promises, and under which condition. Printed at `start()`. */
@@ -46,6 +47,11 @@ export interface SinkContext {
   readonly epoch: number
   /** Batch time of the last batch planned in the log; undefined for a new log or none. */
   readonly lastPlanned: number | undefined
+  /**
+   * Processes of this machine from which the application was taken while they lived, because they hang. A sink whose system locks
+   * by process ends them first, by `endProcess`, or refuses (E8); others need not care.
+   */
+  readonly replaced?: readonly ProcessIdentity[] | undefined
   readonly logger: Logger
   readonly clock: Clock
   /** Aborted when the application stops at once. */

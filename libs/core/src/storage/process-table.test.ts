@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { fateOf, ownProcess } from './process-table.js'
+import { systemClock } from '../time/system-clock.js'
+import { endProcess, fateOf, ownProcess, systemProcesses } from './process-table.js'
 
 test('E7: this process is not dead, and nobody else of another host, start of the machine or container is proven to be', async () => {
   const own = await ownProcess()
@@ -29,3 +30,27 @@ test.runIf(process.platform === 'linux')(
     expect(await fateOf({ ...own, startTime: '' })).toBe('unknown')
   },
 )
+
+test.runIf(process.platform === 'linux')(
+  'E8: a stopped process is ended by number and start time; one that only has the number of another is left alone',
+  async () => {
+    const child = spawn(process.execPath, ['--eval', 'setInterval(() => 1, 1000)'])
+    const ended = once(child, 'exit')
+    await once(child, 'spawn')
+    const pid = child.pid ?? 0
+    const identity = { ...(await ownProcess()), pid, startTime: await systemProcesses().startTimeOf(pid) }
+    child.kill('SIGSTOP')
+    await endProcess({ ...identity, startTime: '1' }, systemClock)
+    expect(await fateOf(identity)).toBe('alive')
+    await endProcess(identity, systemClock)
+    expect(await fateOf(identity)).toBe('dead')
+    expect(await ended).toEqual([null, 'SIGKILL'])
+    await endProcess(identity, systemClock)
+  },
+)
+
+test('E8: neither this process is ended nor one that is known too little of, or is elsewhere', async () => {
+  const own = await ownProcess()
+  for (const other of [own, { ...own, startTime: '', pid: process.ppid }, { ...own, host: 'elsewhere' }])
+    await expect(endProcess(other, systemClock)).rejects.toMatchObject({ code: 'TIMEOUT' })
+})

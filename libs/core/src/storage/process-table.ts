@@ -3,6 +3,8 @@ import { execFile } from 'node:child_process'
 import { readFile, readlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { promisify } from 'node:util'
+import { SluiceError } from '../errors.js'
+import type { Clock } from '../time/clock.js'
 import { errnoOf } from './file-errors.js'
 
 /** Enough to recognise a process, and to tell it from a later one with the same number. */
@@ -70,6 +72,39 @@ export function systemProcesses(): ProcessTable {
     },
     startTimeOf: (pid) => system.startTimeOf(pid),
   }
+}
+
+const LONGEST_END_MS = 10_000
+const LOOK_MS = 10
+
+/**
+ * Ends a process of this machine that hangs, as it is (SIGKILL): nothing of it runs when this resolves. One that is dead already, or
+ * whose number now belongs to another, is left alone. Rejects with `TIMEOUT` when it does not end, and when it may not be ended.
+ */
+export async function endProcess(identity: ProcessIdentity, clock: Clock, signal?: AbortSignal): Promise<void> {
+  const deadline = clock.monotonic() + LONGEST_END_MS
+  for (let fate = await fateOf(identity); fate !== 'dead'; fate = await fateOf(identity)) {
+    // Elsewhere its number means somebody else; and where start times are unknown, perhaps here, too.
+    if (fate === 'unknown' || identity.pid === process.pid || clock.monotonic() >= deadline) throw notEnded(identity)
+    kill(identity.pid)
+    await clock.sleep(LOOK_MS, signal)
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended just now, or belongs to another user: the next look tells.
+  }
+}
+
+function notEnded({ host, pid }: ProcessIdentity): SluiceError {
+  return new SluiceError({
+    code: 'TIMEOUT',
+    component: 'take-over',
+    message: `process ${String(pid)} of ${host}, from which this one takes over, could not be ended; stop it by hand`,
+  })
 }
 
 interface System {

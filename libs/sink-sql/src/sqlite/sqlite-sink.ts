@@ -1,5 +1,6 @@
 /** The sink for SQLite: the rows of a batch partition and its ledger row in one transaction (E1, E8, E18). */
 import {
+  endProcess,
   isSluiceError,
   type BatchPartitionId,
   type Sink,
@@ -61,7 +62,13 @@ class SqliteSink implements Sink<unknown> {
     }
   }
 
-  async #connect({ clock, logger }: SinkContext): Promise<SqliteSession> {
+  async #connect({ clock, logger, replaced = [], signal }: SinkContext): Promise<SqliteSession> {
+    for (const process of replaced) {
+      logger.warn(
+        `[${NAME}] ends process ${String(process.pid)}, from which this one takes over: it may hold locks of SQLite`,
+      )
+      await endProcess(process, clock, signal)
+    }
     const { file, driver = 'auto', database } = this.#options
     const options = { clock, busyTimeoutMs: this.#busyTimeoutMs }
     if (database !== undefined) {
