@@ -29,7 +29,7 @@ export interface AmendOptions {
 }
 
 /** An output of the batch, and what its ledger may hold. */
-export interface AmendedOutput {
+interface AmendedOutput {
   readonly output: string
   readonly partitions: number
   /** All of it was written before. Else: partitions that the ledger of its sink holds were. */

@@ -13,7 +13,7 @@ import { inspectOwnership, type OwnershipReport } from './ownership.js'
 import { inspectSnapshots, type SnapshotBase, type SnapshotDamage } from './snapshots.js'
 
 /** What is kept of one operator. */
-export interface StateSize {
+interface StateSize {
   readonly keys: number
   /** In the newest snapshot; 0 where it is not in it. */
   readonly snapshotBytes: number
