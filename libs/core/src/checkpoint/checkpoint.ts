@@ -1,6 +1,6 @@
 /** A checkpoint that is open: the durable log of batches with the state that belongs to it. */
 import type { StreamGraph } from '../dstream/graph.js'
-import { toError } from '../errors.js'
+import { isSluiceError, SluiceError, toError } from '../errors.js'
 import type { Logger } from '../observe/logger.js'
 import type { Chunks } from '../rdd/pipeline.js'
 import type { Clock } from '../time/clock.js'
@@ -146,7 +146,7 @@ export class Checkpoint implements BatchLog {
     for (const { id, state } of statesOf(graph)) {
       for (const partition of state.partitions) {
         for (const changes of partition.changes()) {
-          this.#note({ type: 'state', time, id, ...changes })
+          this.#noteState({ type: 'state', time, id, ...changes })
           await clock.yield()
         }
       }
@@ -172,6 +172,16 @@ export class Checkpoint implements BatchLog {
       data.release(keys)
     }
     this.#background()
+  }
+
+  #noteState(entry: BatchEntry & { readonly type: 'state' }): void {
+    try {
+      this.#note(entry)
+    } catch (error) {
+      if (!isSluiceError(error, 'UNSERIALIZABLE')) throw error
+      const message = `the state cannot be kept: ${error.message}; return plain data, dates, Maps and Sets`
+      throw new SluiceError({ code: 'UNSERIALIZABLE', component: entry.id, message, cause: error })
+    }
   }
 
   #note(entry: BatchEntry): void {

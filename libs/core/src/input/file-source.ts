@@ -129,13 +129,13 @@ class FileSource<T> implements InputSource<T, FilePlan> {
     await this.#leaveStanding(context, resumed?.zeroTime)
   }
 
-  /** Leaves out files that are there, written up to `until`. */
+  /** Leaves out files that are there, written before `until`. */
   async #leaveStanding(context: InputContext, until = Infinity): Promise<void> {
     const { fileSystem, directory } = this.#parts
     const left: string[] = []
     for await (const name of this.#unjudged(context)) {
       const stat = until === Infinity ? undefined : await fileSystem.stat(joinPath(directory, name))
-      if ((stat?.modifiedMs ?? -Infinity) > until) continue
+      if ((stat?.modifiedMs ?? -Infinity) >= until) continue
       this.#judged.add(name)
       left.push(name)
     }
