@@ -4,8 +4,10 @@ import type { DStream } from '../dstream/dstream.js'
 import { isSluiceError } from '../errors.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
 import type { FileSystem } from '../storage/file-system.js'
-import { harness, memoryLogger, until } from '../testing/harness.js'
+import { GONE, systemProcesses, type ProcessTable } from '../storage/process-table.js'
+import { Gate, harness, memoryLogger, until } from '../testing/harness.js'
 import { LedgerStore } from '../testing/ledger-store.js'
+import { mortalFileSystem } from '../testing/mortal-file-system.js'
 import { scriptedSource } from '../testing/scripted-source.js'
 import { seconds } from '../time/duration.js'
 import { ManualClock } from '../time/manual-clock.js'
@@ -106,6 +108,51 @@ test('E15: a batch whose file is gone fails by name at each start, and goes on w
   expect((await lookAtCheckpoint(here.disk, 'ckpt')).image.uncommitted).toEqual([])
 })
 
+/** No process lives any more, and the one that asks is another one. */
+const nobody: ProcessTable = {
+  platform: 'linux',
+  self: async () => ({ ...(await systemProcesses().self()), startTime: 'later' }),
+  startTimeOf: () => Promise.resolve(GONE),
+}
+
+/** A disk with the batch at 1 s half written, its second file gone. */
+async function lostBatch(): Promise<World> {
+  const here = await world()
+  const app = launch(here, losingBetweenPartitions(here))
+  const ended = app.end()
+  await app.ssc.start()
+  await put(here.disk, 'a')
+  await put(here.disk, 'b')
+  await here.clock.advance(1_000)
+  await ended
+  return here
+}
+
+test('E15: an amendment that dies at any disk operation is there or not, and the next one succeeds', async () => {
+  const options = { folder: 'ckpt', time: 1_000, drop: ['files'], logger: memoryLogger(), processes: nobody }
+  const whole = await lostBatch()
+  const counting = mortalFileSystem(whole.disk)
+  await amendCheckpoint({ ...options, fileSystem: counting.fileSystem, clock: whole.clock })
+  expect(counting.operations).toBeGreaterThan(10)
+  for (let dieAt = 1; dieAt <= counting.operations; dieAt++) {
+    for (const when of ['before', 'after'] as const) {
+      const { disk, clock } = await lostBatch()
+      const death = new Gate()
+      const { fileSystem } = mortalFileSystem(disk, { dieAt, when, onDeath: death.open })
+      await Promise.race([amendCheckpoint({ ...options, fileSystem, clock }), death.opened])
+      const { damage, image } = await lookAtCheckpoint(disk, 'ckpt', nobody)
+      expect(damage).toEqual([])
+      expect([0, 1]).toContain(image.batch(1_000)?.dropped.length)
+      await amendCheckpoint({ ...options, fileSystem: disk, clock })
+      const amended = (await lookAtCheckpoint(disk, 'ckpt', nobody)).image.batch(1_000)
+      expect(amended, `died ${when} operation ${String(dieAt)}`).toMatchObject({
+        dropped: ['files'],
+        isCommitted: false,
+      })
+    }
+  }
+})
+
 test('E15: only the input that is named counts as empty, in state, too, and after one more death', async () => {
   const here = await world()
   const seen: unknown[] = []
@@ -197,15 +244,7 @@ test('E7: an owner that lives is not amended', async () => {
 })
 
 test('what is not in the log is refused, and the checkpoint is free again', async () => {
-  const here = await world()
-  const build = losingBetweenPartitions(here)
-  const app = launch(here, build)
-  const ended = app.end()
-  await app.ssc.start()
-  await put(here.disk, 'a')
-  await put(here.disk, 'b')
-  await here.clock.advance(1_000)
-  await ended
+  const here = await lostBatch()
   await expect(amend(here, 5_000, 'files')).rejects.toThrowError(
     /no planned batch 5000; of those not committed there are 1000/,
   )

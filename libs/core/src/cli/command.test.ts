@@ -175,6 +175,7 @@ test(
     })
     expect(owner.state).toBe('dead')
     expect(lastCommitted).toBeLessThan(lastPlanned)
+    expect(report['oldestPlanKept']).toBeLessThanOrEqual(lastCommitted)
     expect(batches[0]?.isStarted).toBe(true)
     expect(batches[0]?.inputs[0]).toMatchObject({ id: 'files', plan: { files: [{ path: 'in/two' }] } })
     expect(batches.at(-1)).toMatchObject({ time: lastPlanned, isStarted: false, outputs: [] })

@@ -83,7 +83,7 @@ async function look<R>(
 }
 
 async function amend({ folder, batch, drop, json }: Arguments): Promise<Outcome> {
-  const logger = consoleLogger('warn')
+  const logger = consoleLogger('info')
   const options = { fileSystem: nodeFileSystem(), folder, time: batch, drop, clock: systemClock, logger }
   const amended = await amendCheckpoint(options)
   return { exitCode: 0, stdout: json ? `${jsonOf(amended)}\n` : amendText(amended), stderr: '' }

@@ -46,8 +46,11 @@ export interface InspectReport {
   readonly states: readonly StateReport[]
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Of the batches that run again, or that windows may ask for. */
-  readonly oldestPlanNeeded: BatchTime | null
+  /**
+   * The oldest batch that the log still knows. A restart reads at most from here; what windows need of it only the program
+   * knows, and it forgets the rest with its first batch.
+   */
+  readonly oldestPlanKept: BatchTime | null
   readonly logs: { readonly batches: LogSummary; readonly records: LogSummary }
   readonly snapshots: { readonly files: number; readonly bytes: number; readonly sequence: number | null }
   readonly damage: CheckpointLook['damage']
@@ -73,7 +76,7 @@ export function inspectReport(folder: string, look: CheckpointLook): InspectRepo
     states: (graph?.states ?? []).map((state) => ({ ...state, ...(states.get(state.id) ?? NOTHING_KEPT) })),
     inputs: graph?.inputs ?? [],
     outputs: graph?.outputs ?? [],
-    oldestPlanNeeded: times.length === 0 ? null : Math.min(...times),
+    oldestPlanKept: times.length === 0 ? null : Math.min(...times),
     logs: { batches: summaryOf(look.batches), records: summaryOf(look.records) },
     snapshots: { ...snapshotFiles, sequence: snapshot?.sequence ?? null },
     damage,
@@ -115,7 +118,7 @@ export function inspectText(report: InspectReport): string {
         ]),
     `last planned ${timeText(report.lastPlanned)}`,
     `last committed ${timeText(report.lastCommitted)}`,
-    `oldest plan needed ${timeText(report.oldestPlanNeeded)}`,
+    `oldest plan kept ${timeText(report.oldestPlanKept)}`,
     `planned and not committed: ${batches.length === 0 ? 'none' : String(batches.length)}`,
     ...batches.flatMap(batchLines),
     `state: ${states.length === 0 ? 'none' : ''}`.trimEnd(),
