@@ -7,6 +7,12 @@ import { StreamingContext, type StreamingContextOptions } from '../context/strea
 import type { DStream } from '../dstream/dstream.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
+import {
+  crashableFileSystem,
+  type CrashableFileSystem,
+  type CrashableOptions,
+  type Survival,
+} from '../testing/crashable-file-system.js'
 import { Gate, memoryLogger, until } from '../testing/harness.js'
 import { LedgerStore } from '../testing/ledger-store.js'
 import { mortalFileSystem } from '../testing/mortal-file-system.js'
@@ -156,36 +162,71 @@ async function run(
   return isDone
 }
 
-async function undisturbed(build: Build): Promise<{ readonly written: unknown; readonly operations: number }> {
-  const mortal = mortalFileSystem(memoryFileSystem())
+async function undisturbed(
+  build: Build,
+  disk: FileSystem,
+): Promise<{ readonly written: unknown; readonly operations: number }> {
+  const mortal = mortalFileSystem(disk)
   const clock = new ManualClock()
   const store = new LedgerStore()
   await run(launch(build, mortal.fileSystem, clock, store), clock, store)
   return { written: store.contents(script.length * 1_000), operations: mortal.operations }
 }
 
-describe('a process that dies at any disk operation loses and doubles nothing', () => {
-  test.each(Object.entries(scenarios))(
-    '%s',
-    async (_name, build) => {
-      const { written, operations } = await undisturbed(build)
-      expect(operations).toBeGreaterThan(20)
-      for (let n = 1; n <= operations; n++) {
-        for (const when of ['before', 'after'] as const) {
-          const disk = memoryFileSystem()
-          const store = new LedgerStore()
-          const death = new Gate()
-          const mortal = mortalFileSystem(disk, { dieAt: n, when, onDeath: death.open })
-          const clock = new ManualClock()
-          const isDone = await run(launch(build, mortal.fileSystem, clock, store), clock, store, death.opened)
-          if (!isDone) {
-            const later = new ManualClock(clock.now())
-            await run(launch(build, disk, later, store), later, store)
-          }
-          expect(store.contents(script.length * 1_000), `died ${when} operation ${String(n)}`).toEqual(written)
-        }
-      }
-    },
-    600_000,
-  )
+interface Layout<D extends FileSystem = FileSystem> {
+  newDisk(): D
+  /** What the next process finds. */
+  after(disk: D): FileSystem
+  /** Every so many operations. */
+  readonly step: number
+}
+
+const objects = { append: false, rename: false, link: false }
+const powerLoss = (supports: CrashableOptions['supports'], survival: Survival): Layout<CrashableFileSystem> => ({
+  newDisk: () => crashableFileSystem({ supports }),
+  after: (disk) => disk.crash(survival),
+  step: 1,
 })
+
+const layouts: Record<string, Layout> = {
+  'a process on a disk': { newDisk: () => memoryFileSystem(), after: (disk) => disk, step: 1 },
+  'a process on an object store': {
+    newDisk: () => crashableFileSystem({ supports: objects }),
+    after: (disk) => disk,
+    step: 1,
+  },
+  'a machine that loses all it has not synced': powerLoss({}, {}) as Layout,
+  'a machine that keeps half of what it has not synced': powerLoss(
+    {},
+    { bytes: (_path, unsynced) => Math.floor(unsynced / 2), name: () => true },
+  ) as Layout,
+}
+
+describe.each(Object.entries(layouts))(
+  '%s that dies at any disk operation loses and doubles nothing',
+  (_name, layout) => {
+    test.each(Object.entries(scenarios))(
+      '%s',
+      async (_name, build) => {
+        const { written, operations } = await undisturbed(build, layout.newDisk())
+        expect(operations).toBeGreaterThan(20)
+        for (let n = 1; n <= operations; n += layout.step) {
+          for (const when of ['before', 'after'] as const) {
+            const disk = layout.newDisk()
+            const store = new LedgerStore()
+            const death = new Gate()
+            const mortal = mortalFileSystem(disk, { dieAt: n, when, onDeath: death.open })
+            const clock = new ManualClock()
+            const isDone = await run(launch(build, mortal.fileSystem, clock, store), clock, store, death.opened)
+            if (!isDone) {
+              const later = new ManualClock(clock.now())
+              await run(launch(build, layout.after(disk), later, store), later, store)
+            }
+            expect(store.contents(script.length * 1_000), `died ${when} operation ${String(n)}`).toEqual(written)
+          }
+        }
+      },
+      600_000,
+    )
+  },
+)

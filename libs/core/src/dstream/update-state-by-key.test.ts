@@ -268,3 +268,35 @@ test('an error of the function names operator, batch, partition and record', asy
   expect(error).toMatchObject({ code: 'USER_FUNCTION_FAILED', component: 'totals' })
   expect((error as Error).message).toMatch(/partition 0 of batch 1000, record \["key",\[7\]\]: oops/)
 })
+
+test('initial state is there before the first batch: its keys come first, and are updated in every batch', async () => {
+  const out = await runBatches([['b', 'a'], [], ['z']], (words) =>
+    words
+      .map((word) => [word, 1] as const)
+      .updateStateByKey<number>((ones, sum = 0) => (sum < 0 ? undefined : sum + ones.length), {
+        partitions: 1,
+        initialState: new Map([
+          ['z', 10],
+          ['a', 20],
+          ['gone', -1],
+        ]),
+      }),
+  )
+  expect(out).toEqual([
+    [
+      ['z', 10],
+      ['a', 21],
+      ['b', 1],
+    ],
+    [
+      ['z', 10],
+      ['a', 21],
+      ['b', 1],
+    ],
+    [
+      ['z', 11],
+      ['a', 21],
+      ['b', 1],
+    ],
+  ])
+})

@@ -83,7 +83,9 @@ test('files that were there before the very first start are left out after resta
 
 test('a start that ended before its first batch has left nothing out that came after it', async () => {
   const files = await folder()
+  files.clock = new ManualClock(99_000)
   await files.write('old')
+  files.clock = new ManualClock(100_000)
   const first = files.launch()
   await first.clock.advance(500)
   await first.ssc.start()
