@@ -79,7 +79,12 @@ async function rowsIn(directory: string): Promise<Row[]> {
     expect(names.filter((name) => name.startsWith('_temporary'))).toEqual([])
     for (const name of names.filter((each) => each.startsWith('part-'))) {
       const text = await readFile(join(directory, batch, name), 'utf8')
-      rows.push(...text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Row))
+      rows.push(
+        ...text
+          .split('\n')
+          .slice(0, -1)
+          .map((line) => JSON.parse(line) as Row),
+      )
     }
   }
   return rows

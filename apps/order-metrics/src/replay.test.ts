@@ -125,7 +125,9 @@ describe('startReplay', () => {
 
   it('fails when its reader asks for nothing that it knows', async () => {
     const played = await start(['a\n'])
-    connect({ host: played.host, port: played.port }).on('error', () => undefined).write('GET / HTTP/1.1\n')
+    connect({ host: played.host, port: played.port })
+      .on('error', () => undefined)
+      .write('GET / HTTP/1.1\n')
     await expect(played.finished).rejects.toThrow(/sent 'GET/)
   })
 

@@ -83,7 +83,8 @@ async function askedFor(reader: Socket, signal: AbortSignal): Promise<number> {
   let text = ''
   while (!text.includes('\n')) text += String((await once(reader, 'data', { signal })) as [Buffer])
   const [, last] = /^RESUME (\d+)\n/.exec(text) ?? []
-  if (last === undefined) throw new Error(`the reader sent '${text.slice(0, 40).trim()}' in place of RESUME and a number`)
+  if (last === undefined)
+    throw new Error(`the reader sent '${text.slice(0, 40).trim()}' in place of RESUME and a number`)
   return Number(last)
 }
 

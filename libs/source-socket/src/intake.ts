@@ -34,11 +34,7 @@ export function intakeOf<T>(
   return new StepIntake(owningItsChunks(decoder), (records) => decodedPortion(records, context))
 }
 
-function resumingIntake<T>(
-  resuming: Resuming<T>,
-  context: ReceiverContext<T>,
-  decoderContext: DecoderContext,
-): Intake {
+function resumingIntake<T>(resuming: Resuming<T>, context: ReceiverContext<T>, decoderContext: DecoderContext): Intake {
   const { position } = context
   const decoder = resuming.decoder(decoderContext, position)
   const portion = (records: readonly T[]): Portion => {

@@ -95,7 +95,9 @@ async function lineServer(lines: readonly string[], perConnection: number): Prom
       const from = Number(/^RESUME (\d+)\n$/.exec(request.toString())?.[1])
       asked.push(from)
       const end = from + perConnection
-      socket.end(numbered(lines.slice(from, end), from + 1) + (end < lines.length ? `${String(end + 1)}\thalf` : 'END\n'))
+      socket.end(
+        numbered(lines.slice(from, end), from + 1) + (end < lines.length ? `${String(end + 1)}\thalf` : 'END\n'),
+      )
     })
   })
   server.listen(0, '127.0.0.1')

@@ -77,7 +77,12 @@ export async function takeOwnership(options: OwnershipOptions): Promise<Ownershi
     options.takeOver ?? false,
   )
   const dataFolder = await claimDataFolder(fileSystem, files, record.epoch)
-  return new HeldOwnership(fileSystem, files, { app, epoch: record.epoch, folder: dataFolder, previous, replaced: record.replaced ?? [] }, options)
+  return new HeldOwnership(
+    fileSystem,
+    files,
+    { app, epoch: record.epoch, folder: dataFolder, previous, replaced: record.replaced ?? [] },
+    options,
+  )
 }
 
 /** Why something failed in the folder: that somebody has taken it over, where that is so; the paths are gone then (E7). */

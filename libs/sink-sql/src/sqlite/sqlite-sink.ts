@@ -64,7 +64,9 @@ class SqliteSink implements Sink<unknown> {
 
   async #connect({ clock, logger, replaced = [], signal }: SinkContext): Promise<SqliteSession> {
     for (const process of replaced) {
-      logger.warn(`[${NAME}] ends process ${String(process.pid)}, from which this one takes over: it may hold locks of SQLite`)
+      logger.warn(
+        `[${NAME}] ends process ${String(process.pid)}, from which this one takes over: it may hold locks of SQLite`,
+      )
       await endProcess(process, clock, signal)
     }
     const { file, driver = 'auto', database } = this.#options
