@@ -5,7 +5,6 @@ import type { Sink } from '../sink/sink.js'
 import { Gate, harness, until } from '../testing/harness.js'
 import { milliseconds, seconds } from '../time/duration.js'
 import { SluiceContext } from './sluice-context.js'
-import { StreamingContext } from './streaming-context.js'
 
 const codeIs = (code: ErrorCode) => (error: unknown) => isSluiceError(error, code)
 
