@@ -147,9 +147,11 @@ export class DataLog implements ReceivedJournal {
   readonly #log: EntryLog
   /** What must stay, in the order of the first entries. */
   readonly #held: Map<string, number>
+  readonly confirm: () => Promise<void>
 
-  constructor(log: EntryLog, held: ReadonlyMap<string, number>) {
+  constructor(log: EntryLog, held: ReadonlyMap<string, number>, confirm: () => Promise<void>) {
     this.#log = log
+    this.confirm = confirm
     this.#held = new Map(held)
   }
 

@@ -109,7 +109,7 @@ class Opener {
       received.add(entry, isNeeded)
     })
     this.#dataLog = dataLog
-    const data = new DataLog(dataLog, received.first)
+    const data = new DataLog(dataLog, received.first, () => this.#ownership.confirm())
     const { snapshotSequence, snapshotBytes, loggedBytes } = reader
     const parts = { graph, image, log, data, ownership: this.#ownership, snapshots, clock, logger }
     const checkpoint = new Checkpoint({ ...parts, snapshotSequence, snapshotBytes, loggedBytes })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { StreamingContextOptions } from '../context/streaming-context.js'
 import type { DStream } from '../dstream/dstream.js'
+import type { Receiver, ReceiverContext } from '../input/receiver.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
 import { nodeFileSystem } from '../storage/node-file-system.js'
@@ -67,6 +68,14 @@ test('a second run goes on where the first was stopped: state, times and source'
   }
 })
 
+/** Another owner comes, who takes the folder from a living one. */
+async function takeOver(fileSystem: FileSystem, folder: string): Promise<void> {
+  const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+  const own = { fileSystem, folder, appName: 'next', clock: new ManualClock(), logger, processes: systemProcesses() }
+  const next = await takeOwnership({ ...own, takeOver: true })
+  onTestFinished(() => next.release())
+}
+
 test('E7: an owner that was replaced while it was paused writes nothing of the batches that it plans when it wakes', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-replaced-'))
   onTestFinished(() => rm(folder, { recursive: true }))
@@ -74,14 +83,31 @@ test('E7: an owner that was replaced while it was paused writes nothing of the b
   const { app, out } = application(disk, script, totals, { checkpoint: folder })
   await app.ssc.start()
   await app.batches(2)
-  const processes = systemProcesses()
-  const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-  const own = { fileSystem: disk, folder, appName: 'next', clock: new ManualClock(), logger, processes }
-  const next = await takeOwnership({ ...own, takeOver: true })
-  onTestFinished(() => next.release())
+  await takeOver(disk, folder)
   const ended = expect(app.ssc.awaitTermination()).rejects.toMatchObject({ code: 'FENCED' })
   // Its file is still open: the plan and the start of the batch are in a log that nobody reads.
   await app.clock.advance(1_000)
   await ended
   expect(out).toHaveLength(2)
+})
+
+test('E7, E14: a record that an owner stores after it was replaced is never called safe', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-replaced-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const disk = nodeFileSystem()
+  const app = harness({ localFileSystem: disk, checkpoint: folder })
+  let context: ReceiverContext<string> | undefined
+  const receiver: Receiver<string> = {
+    '~sluice': 'receiver/1',
+    onStart: (own) => void (context = own),
+    onStop: () => undefined,
+  }
+  app.ssc.receiverStream(receiver, { reliable: true }).foreachRDD(() => undefined)
+  await app.ssc.start()
+  await until(() => context !== undefined)
+  await context?.store('safe')
+  await takeOver(disk, folder)
+  await expect(context?.store('late')).rejects.toMatchObject({ code: 'FENCED' })
+  await expect(context?.storeAll(['later'], { position: { source: 1n } })).rejects.toMatchObject({ code: 'FENCED' })
+  await app.ssc.stop({ graceful: false }).catch(() => undefined)
 })

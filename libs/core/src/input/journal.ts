@@ -14,6 +14,8 @@ export interface ReceivedPiece {
 export interface ReceivedJournal {
   /** Resolves with the entry's sequence when the records are durable; rejects when the disk fails, and ever after. */
   received(input: string, piece: ReceivedPiece): Promise<number>
+  /** Resolves while this process owns the log; only then is what is durable also kept by the next owner (E7). */
+  confirm(): Promise<void>
   /** Blocks that nobody can ask for again. */
   release(blocks: Iterable<string>): void
 }

@@ -98,6 +98,8 @@ export class ReceivedWriter {
   async #write({ pieces, resolve, reject }: Group): Promise<void> {
     try {
       const sequences = await Promise.all(pieces.map((piece) => this.#journal.received(this.#input, piece)))
+      // Whoever is told that a record is safe may tell its source to forget it.
+      await this.#journal.confirm()
       for (const [i, { block }] of pieces.entries()) this.#sequences.set(block, sequences[i] as number)
       resolve()
     } catch (error) {
