@@ -88,7 +88,7 @@ function batchToAmend(image: LogImage, time: BatchTime, drop: readonly string[])
     const inputs = Object.keys(batch.plan.inputs).join(', ')
     throw refused(`batch ${String(time)} has no input ${input}; it has ${inputs}`)
   }
-  const inverse = image.graph?.states.find(({ kind }) => kind === 'reduceByKeyAndWindow')
+  const inverse = image.graph?.states.find(({ kind }) => kind.startsWith('reduceByKeyAndWindow'))
   if (batch.isCommitted && inverse !== undefined) {
     throw refused(
       `batch ${String(time)} is committed, and ${inverse.id} holds what it gave: it could never subtract it again; bring the input back`,

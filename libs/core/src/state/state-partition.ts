@@ -258,7 +258,8 @@ export class StatePartition {
 
   /** Takes over one committed key of {@link rows}. {@link settle} comes after the last. */
   restoreRow(rows: StateRows, at: number, migrate: MigrateValue | undefined): void {
-    const cell = this.#restored(rows.keys[at], rows.values[at], migrate)
+    const cell = this.#made(rows.keys[at], rows.values[at], migrate)
+    this.#insertLast(cell)
     cell.slices = rows.slices?.[at] ?? 0
     cell.writtenAt = rows.writtenAt?.[at]
     cell.rank = rows.ranks?.[at] ?? 0
@@ -286,19 +287,32 @@ export class StatePartition {
     if (kind === CAME || cell === undefined) {
       // Changed or touched, but not there: it goes with a later change.
       if (changes.values[at] === undefined) return
-      cell = this.#restored(key, changes.values[at], migrate)
+      cell = this.#made(key, changes.values[at], migrate)
+      this.#cells.insertBox(cell)
     } else if (changes.values[at] !== undefined) this.#setCommitted(cell, changes.values[at], migrate)
     cell.slices = slices
     if (this.#ages !== undefined) this.#renew(cell, time, this.#ages)
   }
 
-  #restored(key: unknown, value: unknown, migrate: MigrateValue | undefined): Cell {
+  #made(key: unknown, value: unknown, migrate: MigrateValue | undefined): Cell {
     const cell = newCell(this.#ownKey(key))
     this.#setCommitted(cell, value, migrate)
-    const before = this.#cells.find(key) as Cell | undefined
-    if (before !== undefined) this.#forget(before)
-    this.#cells.insertBox(cell)
     return cell
+  }
+
+  /** A key that was removed and came again while the snapshot was written is in it twice: the later counts, in its place. */
+  #insertLast(cell: Cell): void {
+    const { map, size } = this.#cells
+    if (isPrimitiveKey(cell.k) && map.size === size) {
+      this.#cells.insertBox(cell)
+      // Looking for each of millions of keys first would cost as much as inserting them.
+      if (map.size > size) return
+      this.#cells.delete(cell)
+    } else {
+      const before = this.#cells.find(cell.k)
+      if (before !== undefined) this.#cells.delete(before)
+    }
+    this.#cells.insertBox(cell)
   }
 
   #setCommitted(cell: Cell, value: unknown, migrate: MigrateValue | undefined): void {
