@@ -20,8 +20,9 @@ function launch(
   runs: Restarts,
   build: Build,
   options: Partial<StreamingContextOptions> = {},
+  downMs = 0,
 ): { run: Run; out: unknown[] } {
-  const run = runs.launch(options)
+  const run = runs.launch(options, runs.nowMs + downMs)
   const out: unknown[] = []
   build(run.ssc.inputStream(scriptedSource(script)), out, run)
   return { run, out }
@@ -412,10 +413,16 @@ describe('E11: inputs and outputs', () => {
 
 describe('E11: the batch interval', () => {
   test('E11: another interval is accepted where all is committed, and no batch or record is lost', async () => {
-    for (const interval of [2, 3, 7]) {
+    for (const [interval, downMs] of [
+      [2, 0],
+      [3, 0],
+      [7, 0],
+      [2, 2_300],
+      [3, 1_300],
+    ] as const) {
       const runs = new Restarts()
       await runFor(runs, 5, sums())
-      const { run, out } = launch(runs, sums(), { batchInterval: seconds(interval) })
+      const { run, out } = launch(runs, sums(), { batchInterval: seconds(interval) }, downMs)
       await run.ssc.start()
       for (let i = 1; i <= 2; i++) {
         await run.clock.advance(interval * 1_000)
@@ -423,7 +430,7 @@ describe('E11: the batch interval', () => {
       }
       await run.ssc.stop({ graceful: false })
       // Of the seven records that two batches more bring the sixth and seventh.
-      expect(out.slice(-2), `${String(interval)} s`).toEqual([
+      expect(out.slice(-2), `${String(interval)} s after ${String(downMs)} ms`).toEqual([
         ['a', 4],
         ['b', 3],
       ])

@@ -22,8 +22,13 @@ export class Restarts {
     this.disk = disk
   }
 
-  /** A context on the checkpoint `ckpt` of the disk, at the time at which the last one was left, or `nowMs`. */
-  launch(options: Partial<StreamingContextOptions> = {}, nowMs = this.#clock.now()): Run {
+  /** The time at which the last one was left. */
+  get nowMs(): number {
+    return this.#clock.now()
+  }
+
+  /** A context on the checkpoint `ckpt` of the disk, at `nowMs`. */
+  launch(options: Partial<StreamingContextOptions> = {}, nowMs = this.nowMs): Run {
     const mortal = mortalFileSystem(this.disk)
     const clock = new ManualClock(nowMs)
     this.#clock = clock
