@@ -2,15 +2,17 @@
  * What a checkpoint costs: going on from one million keys of state, against reading and decoding as many into a Map by hand;
  * batches of 200 k records with and without a log; and how often a batch waits for the disk.
  */
+import { readdirSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { nodeFileSystem, type DStream, type FileSystem } from '@sluice/core'
+import { milliseconds, nodeFileSystem, StreamingContext, type DStream, type FileSystem } from '@sluice/core'
 import { Packr } from 'msgpackr'
 import type { Benchmark, Sizes } from '../benchmark.js'
 import { limitRow } from '../limit-row.js'
 import { measure } from '../measure.js'
 import type { Row } from '../row.js'
+import { spreadOf } from '../stats.js'
 import { streamDriver, type StreamDriver } from '../stream-driver.js'
 
 const KEYS = 1_000_000
@@ -22,6 +24,10 @@ const THROUGHPUT_AIM = 0.9
 /** Plan and start together, and the commit. */
 const MOST_SYNCS = 2
 const PACKED = 4_096
+const TOUCHED = 10_000
+const SNAPSHOT_INTERVAL_MS = 1_000
+/** Batches looked at when the snapshot is written. */
+const AFTER = 15
 
 type Visit = readonly [key: string, amount: number]
 
@@ -33,7 +39,7 @@ interface Account {
 export const checkpoint: Benchmark = {
   name: 'checkpoint',
   about:
-    'recovery of 1 M keys against reading them by hand; batches of 200 k records with a log against without; syncs',
+    'recovery of 1 M keys against reading them by hand; batches of 200 k records with a log against without; syncs; snapshots',
   run: async (sizes) => {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
     try {
@@ -41,6 +47,7 @@ export const checkpoint: Benchmark = {
         ...(await recovery(join(folder, 'recovery'), sizes)),
         ...(await throughput(join(folder, 'throughput'), sizes)),
         ...(await syncs(join(folder, 'syncs'), sizes)),
+        ...(await snapshots(join(folder, 'snapshots'), sizes)),
       ]
     } finally {
       await rm(folder, { recursive: true, force: true })
@@ -150,6 +157,46 @@ async function throughput(checkpoint: string, sizes: Sizes): Promise<Row[]> {
   await logged.stop()
   await bare.stop()
   return rows
+}
+
+/** How much longer batches take while a snapshot of all keys is written, in real time. */
+async function snapshots(checkpoint: string, sizes: Sizes): Promise<Row[]> {
+  const keys = sizes.count(KEYS)
+  const queue: Visit[][] = [visitsOf(keys, keys)]
+  const ssc = new StreamingContext({
+    batchInterval: milliseconds(SNAPSHOT_INTERVAL_MS),
+    checkpoint,
+    log: 'error',
+    signals: false,
+    memoryBudgetBytes: 8 * 2 ** 30,
+  })
+  accounts(ssc.queueStream(queue)).foreachRDD(async (rdd) => void (await rdd.count()))
+  const during: number[] = []
+  const after: number[] = []
+  const ended = new Promise<void>((resolve) => {
+    ssc.addListener({
+      onBatchCompleted: ({ processingDelayMs, records }) => {
+        queue.push(visitsOf(Math.min(keys, TOUCHED), keys))
+        // The first is that of all keys.
+        if (records > TOUCHED || records === 0) return
+        const isWritten = basesIn(checkpoint) > 0
+        ;(isWritten ? after : during).push(processingDelayMs ?? 0)
+        if (after.length >= AFTER) resolve()
+      },
+    })
+  })
+  await ssc.start()
+  await ended
+  await ssc.stop({ graceful: false })
+  const usual = spreadOf(after).median
+  const limit = usual + SNAPSHOT_INTERVAL_MS / 10
+  const unit = `ms of the longest batch (usually ${usual.toFixed(0)}; ${String(during.length)} while it was written)`
+  return [limitRow('checkpoint/snapshot', [Math.max(...during, 0)], [limit], unit)]
+}
+
+/** Finished snapshots in a checkpoint on the local disk. */
+function basesIn(checkpoint: string): number {
+  return readdirSync(checkpoint, { recursive: true }).filter((name) => String(name).endsWith('.base')).length
 }
 
 /** Batches that start at their tick. */
