@@ -16,8 +16,8 @@ export function eventLogSource(log: EventLog, partitionSize = 10_000): InputSour
     '~sluice': 'input/1',
     name: 'event log',
     replayable: true,
-    async start({ clock }) {
-      next = await log.length()
+    async start({ clock, resumed }) {
+      next = (resumed?.head as number | undefined) ?? (await log.length())
       lastTime = clock.now()
     },
     async plan(time) {
@@ -25,7 +25,7 @@ export function eventLogSource(log: EventLog, partitionSize = 10_000): InputSour
       const [from, to] = [next, Math.min(await log.length(), next + most)]
       next = to
       lastTime = time
-      return { data: [from, to], records: to - from, description: `${String(from)} to ${String(to)}` }
+      return { data: [from, to], records: to - from, description: `${String(from)} to ${String(to)}`, head: to }
     },
     partitions([from, to]) {
       const ranges: Range[] = []
