@@ -421,3 +421,37 @@ test('E16: the time-out of a graceful stop is kept while the disk hangs, and wha
   expect(isStored).toBe(false)
   expect(app.log).toContainEqual(expect.stringMatching(/has not ended within 4 s/))
 })
+
+test('E15: a block of a planned batch that is not in the write-ahead log any more fails the start by name', async () => {
+  const disk = memoryFileSystem()
+  const options = { localFileSystem: disk, checkpoint: 'ckpt', takeOver: true }
+  const seen: number[] = []
+  let isFailing = true
+  const launch = (clock: ManualClock): ReturnType<typeof harness> => {
+    const app = harness({ ...options, clock })
+    app.ssc
+      .receiverStream(resuming(stores['storeAll'] as Store, { acknowledged: 0 }), { name: 'numbers', reliable: true })
+      .foreachRDD(async (rdd) => {
+        const records = await rdd.collect()
+        if (isFailing && records.length > 0) throw new Error('not yet')
+        seen.push(...records)
+      })
+    return app
+  }
+  const clock = new ManualClock()
+  const first = launch(clock)
+  const failed = first.end()
+  await first.ssc.start()
+  await clock.settle()
+  await clock.advance(1_000)
+  expect(await failed).toMatchObject({ message: 'not yet' })
+  for await (const { name } of disk.list('ckpt')) {
+    if (name.startsWith('data-')) await disk.removeTree(`ckpt/${name}/records`)
+  }
+  isFailing = false
+  await expect(launch(new ManualClock(clock.now())).ssc.start()).rejects.toMatchObject({
+    code: 'INPUT_MISSING',
+    message: expect.stringMatching(/block numbers.* of batch 1000 .*--batch 1000 --drop numbers/) as string,
+  })
+  expect(seen).toEqual([])
+})

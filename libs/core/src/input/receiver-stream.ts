@@ -6,7 +6,7 @@ import type { Source } from '../rdd/pipeline.js'
 import type { BlockStore } from '../storage/block-store.js'
 import { estimateBytes } from '../storage/size-estimate.js'
 import type { StorageLevel } from '../storage/storage-level.js'
-import type { Duration } from '../time/duration.js'
+import type { BatchTime, Duration } from '../time/duration.js'
 import { Backoff, requireDelays, type RestartDelays } from './backoff.js'
 import { BlockBuffer, type ReceivedBlock } from './block-buffer.js'
 import { InputStream, type LoggedPlan, type StreamStart } from './input-stream.js'
@@ -201,7 +201,7 @@ export class ReceiverStream extends InputStream {
   }
 
   protected override available(
-    { data }: LoggedPlan,
+    { data, time, isDropped }: LoggedPlan,
     isCommitted: boolean,
   ): { readonly data: unknown; readonly lost: number } {
     const { blocks } = data as ReceiverPlan
@@ -210,6 +210,8 @@ export class ReceiverStream extends InputStream {
       // What is committed has given its room back.
       if (!isCommitted) void this.#room.take(bytes)
       if (this.#environment.blocks.has(id)) continue
+      // In the write-ahead log it must be: whatever took it away, it does not count as empty by itself (E15).
+      if (this.isReliable && !isCommitted && !isDropped) throw missingBlock(this.id, id, time)
       this.#lost.add(id)
       lost += records
     }
@@ -237,6 +239,16 @@ export class ReceiverStream extends InputStream {
     for (const id of ids) void this.#environment.blocks.remove(id)
     this.#journal?.release(ids)
   }
+}
+
+function missingBlock(id: string, block: string, time: BatchTime): SluiceError {
+  return new SluiceError({
+    code: 'INPUT_MISSING',
+    component: id,
+    message:
+      `block ${block} of batch ${String(time)} is not in the write-ahead log any more; restore the checkpoint from a copy, ` +
+      `or give the records up: sluice-checkpoint amend DIR --batch ${String(time)} --drop ${id}`,
+  })
 }
 
 /** Ids of blocks are `<stream>/<receiver>/<epoch>/<number>`. */
