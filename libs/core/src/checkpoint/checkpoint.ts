@@ -71,11 +71,6 @@ export class Checkpoint implements BatchLog {
     return this.#parts.ownership.replaced
   }
 
-  /** Syncs and bytes of the batch log so far. */
-  get statistics(): EntryLog['statistics'] {
-    return this.#parts.log.statistics
-  }
-
   get image(): LogImage {
     return this.#parts.image
   }

@@ -77,13 +77,17 @@ export class LogImage {
     return this.#batches.get(time)
   }
 
-  /** In the order of their times. */
+  /** In the order of their times: the committed ones come first. */
+  get batches(): LoggedBatch[] {
+    return [...this.#batches.values()]
+  }
+
   get committed(): LoggedBatch[] {
-    return [...this.#batches.values()].filter(({ isCommitted }) => isCommitted)
+    return this.batches.filter(({ isCommitted }) => isCommitted)
   }
 
   get uncommitted(): LoggedBatch[] {
-    return [...this.#batches.values()].filter(({ isCommitted }) => !isCommitted)
+    return this.batches.filter(({ isCommitted }) => !isCommitted)
   }
 
   /** Takes an entry in. The same one may come again. */

@@ -154,8 +154,8 @@ class Opener {
     for (const input of inputs) {
       // Of those that cannot be read again the slices are kept that somebody may ask for.
       if (input.isReplayable) input.resumePlans(plansOf(image.committed, input))
-      const records = input.resumePlans(plansOf(image.uncommitted, input), false)
-      const unknown = [...image.committed, ...image.uncommitted].filter(({ plan }) => !(input.id in plan.inputs))
+      const records = input.resumePlans(plansOf(image.uncommitted, input))
+      const unknown = image.batches.filter(({ plan }) => !(input.id in plan.inputs))
       input.resumeWithout(unknown.map(({ plan }) => plan.time).filter((time) => image.isNewInput(input.id, time)))
       if (records > 0) lost.push({ input, records })
     }
@@ -216,15 +216,16 @@ function isOther({ states: before }: GraphRecord, { states: now, dropped }: Grap
 function plansOf(batches: readonly LoggedBatch[], { id }: InputStream): LoggedPlan[] {
   return batches
     .filter(({ plan }) => id in plan.inputs)
-    .map(({ plan, records, dropped }) => {
-      return { time: plan.time, data: plan.inputs[id], records: records[id], isDropped: dropped.includes(id) }
+    .map(({ plan, records, dropped, isCommitted }) => {
+      const isDropped = dropped.includes(id)
+      return { time: plan.time, data: plan.inputs[id], records: records[id], isDropped, isCommitted }
     })
 }
 
 /** Blocks that a batch has planned which may still be asked for, and those that none has planned. */
 function neededBlocks(image: LogImage): (block: string, input: string, sequence: number) => boolean {
   const planned = new Set<string>()
-  for (const { plan } of [...image.committed, ...image.uncommitted]) {
+  for (const { plan } of image.batches) {
     for (const data of Object.values(plan.inputs)) {
       const { blocks = [] } = (data ?? {}) as { readonly blocks?: readonly { readonly id: string }[] }
       for (const { id } of blocks) planned.add(id)

@@ -252,14 +252,8 @@ function missingParts(place: SnapshotPlace, base: SnapshotBase, sizes: ReadonlyM
 }
 
 /** Removes every snapshot but this one, also those that were never finished. */
-export async function removeOtherSnapshots(
-  { fileSystem, folder }: SnapshotPlace,
-  keep: number | undefined,
-): Promise<void> {
-  const names: string[] = []
-  for await (const { name } of fileSystem.list(folder)) names.push(name)
-  for (const name of names) {
-    const sequence = NAME.exec(name)?.[1]
-    if (sequence !== undefined && Number(sequence) !== keep) await fileSystem.remove(joinPath(folder, name))
+export async function removeOtherSnapshots(place: SnapshotPlace, keep: number | undefined): Promise<void> {
+  for (const name of await snapshotFiles(place)) {
+    if (Number(name.slice(0, DIGITS)) !== keep) await place.fileSystem.remove(joinPath(place.folder, name))
   }
 }

@@ -87,7 +87,7 @@ function inputStart(
   const { epoch, image } = checkpoint
   const blocks = received.blocks().filter((block) => block.input === input.id)
   const positions = received.positions.get(input.id) ?? new Map<string, bigint>()
-  const plans = [...image.committed, ...image.uncommitted]
+  const plans = image.batches
     .filter(({ plan }) => input.id in plan.inputs)
     .map(({ plan }) => ({ time: plan.time, data: plan.inputs[input.id] }))
   return {

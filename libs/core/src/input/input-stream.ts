@@ -15,6 +15,8 @@ export interface LoggedPlan {
   readonly records: number | undefined
   /** Whether it counts as empty, because somebody has said so (E15). */
   readonly isDropped: boolean
+  /** Whether its batch is committed: only windows ask for it. */
+  readonly isCommitted: boolean
 }
 
 /** What the log knows of what an input has stored. */
@@ -72,10 +74,10 @@ export abstract class InputStream extends StreamNode {
    * Takes over what earlier runs planned: their batches are asked for again, or are slices of windows. Of what it cannot give
    * again it gives how many records that is, as far as it is known (E15).
    */
-  resumePlans(plans: readonly LoggedPlan[], isCommitted = true): number {
+  resumePlans(plans: readonly LoggedPlan[]): number {
     let lost = 0
     for (const plan of plans) {
-      const { data, lost: missing } = this.available(plan, isCommitted)
+      const { data, lost: missing } = this.available(plan)
       this.#plans.set(plan.time, { data })
       if (plan.isDropped) this.#dropped.add(plan.time)
       else lost += missing
@@ -89,8 +91,7 @@ export abstract class InputStream extends StreamNode {
   }
 
   /** What of a plan is there still. */
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- some inputs need to know
-  protected available({ data }: LoggedPlan, isCommitted: boolean): { readonly data: unknown; readonly lost: number } {
+  protected available({ data }: LoggedPlan): { readonly data: unknown; readonly lost: number } {
     return { data, lost: 0 }
   }
 
@@ -191,11 +192,8 @@ export class SourceInputStream extends InputStream {
   }
 
   // A source that cannot give the same again has lost what it had planned.
-  protected override available(
-    plan: LoggedPlan,
-    isCommitted: boolean,
-  ): { readonly data: unknown; readonly lost: number } {
-    if (this.isReplayable) return super.available(plan, isCommitted)
+  protected override available(plan: LoggedPlan): { readonly data: unknown; readonly lost: number } {
+    if (this.isReplayable) return super.available(plan)
     return { data: new Lost(this.#source.partitions(plan.data).length), lost: plan.records ?? 0 }
   }
 

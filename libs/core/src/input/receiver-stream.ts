@@ -200,10 +200,10 @@ export class ReceiverStream extends InputStream {
     return { data: { blocks }, records: blocks.reduce((sum, block) => sum + block.records, 0), head }
   }
 
-  protected override available(
-    { data, time, isDropped }: LoggedPlan,
-    isCommitted: boolean,
-  ): { readonly data: unknown; readonly lost: number } {
+  protected override available({ data, time, isDropped, isCommitted }: LoggedPlan): {
+    readonly data: unknown
+    readonly lost: number
+  } {
     const { blocks } = data as ReceiverPlan
     let lost = 0
     for (const { id, records, bytes } of blocks) {

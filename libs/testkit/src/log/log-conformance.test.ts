@@ -49,6 +49,16 @@ test.each(layouts)('a right log passes, in $layout', async ({ append }) => {
   expect(await failures(openEntryLog, append)).toEqual([])
 })
 
+/** Where it finds damage, it begins in another folder. */
+const openAnew: OpenLog = async (options, onEntry) => {
+  try {
+    return await openEntryLog(options, onEntry)
+  } catch (error) {
+    if (!isSluiceError(error, 'DATA_CORRUPT')) throw error
+    return openEntryLog({ ...options, folder: `${options.folder}-anew` }, onEntry)
+  }
+}
+
 const broken: [string, OpenLog, string][] = [
   [
     'that acknowledges before it writes',
@@ -136,26 +146,12 @@ const broken: [string, OpenLog, string][] = [
   ],
   [
     'that begins anew where it finds damage',
-    async (options, onEntry) => {
-      try {
-        return await openEntryLog(options, onEntry)
-      } catch (error) {
-        if (!isSluiceError(error, 'DATA_CORRUPT')) throw error
-        return openEntryLog({ ...options, folder: `${options.folder}-anew` }, onEntry)
-      }
-    },
+    openAnew,
     'E17: a file that is lost from the middle is DATA_CORRUPT and named',
   ],
   [
     'that takes damage for an end',
-    async (options, onEntry) => {
-      try {
-        return await openEntryLog(options, onEntry)
-      } catch (error) {
-        if (!isSluiceError(error, 'DATA_CORRUPT')) throw error
-        return openEntryLog({ ...options, folder: `${options.folder}-anew` }, onEntry)
-      }
-    },
+    openAnew,
     'E17: a flipped bit is DATA_CORRUPT by file, or cost no more than the last group',
   ],
   [
