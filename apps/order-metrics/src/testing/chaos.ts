@@ -85,7 +85,8 @@ class Chaos {
     try {
       let app = this.#start(false)
       for (let event = 1; event <= events; event++) {
-        const isEarly = this.#options.random() < EARLY_SHARE
+        // The last one never comes early: who is stopped after a batch of its own has surely something to be fenced from.
+        const isEarly = this.#options.random() < EARLY_SHARE && event < events
         await this.#moment(app, isEarly)
         if (!isEarly && event % LOOK_EVERY === 0) await this.#look()
         app = event % STOP_EVERY === 0 ? await this.#stopAndTakeOver(app, isEarly) : await this.#kill(app, isEarly)
