@@ -2,6 +2,7 @@
 export type { Executor, ExecutorServices } from './executor/executor.js'
 export type { Decoder, DecoderContext, DecoderFactory } from './input/decoder.js'
 export type { InputContext, InputPlan, InputSource } from './input/input.js'
+export type { OffsetStore, OffsetStoreContext, StreamOffsets } from './input/offset-store.js'
 export type { PackedOptions, Receiver, ReceiverContext, SourcePosition } from './input/receiver.js'
 export type { Logger } from './observe/logger.js'
 export type {

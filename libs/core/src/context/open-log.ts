@@ -5,7 +5,7 @@ import { requireNames } from '../checkpoint/graph-check.js'
 import { openCheckpoint, type OpenedCheckpoint, type Resumed } from '../checkpoint/open-checkpoint.js'
 import type { StreamGraph } from '../dstream/graph.js'
 import { SluiceError } from '../errors.js'
-import type { InputStream, StreamStart } from '../input/input-stream.js'
+import type { InputStream, LogStart } from '../input/input-stream.js'
 import type { BatchTime } from '../time/duration.js'
 import type { TickerResume } from '../scheduler/ticker.js'
 import type { SluiceContext } from './sluice-context.js'
@@ -33,7 +33,7 @@ export interface ApplicationLog {
   readonly ticks: TickerResume | undefined
   readonly batches: readonly LoggedBatch[]
   readonly resumed: Resumed | undefined
-  inputStart(input: InputStream): Pick<StreamStart, 'epoch' | 'journal' | 'received' | 'resumed'>
+  inputStart(input: InputStream): LogStart
 }
 
 export interface OpenLogParts {
@@ -80,10 +80,7 @@ function withoutCheckpoint({ graph, inputs }: OpenLogParts): ApplicationLog {
   return { log: volatileLog(), ticks: undefined, batches: [], resumed: undefined, inputStart: () => none }
 }
 
-function inputStart(
-  input: InputStream,
-  { checkpoint, data, received, resumed, zeroTime }: OpenedCheckpoint,
-): Pick<StreamStart, 'epoch' | 'journal' | 'received' | 'resumed'> {
+function inputStart(input: InputStream, { checkpoint, data, received, resumed, zeroTime }: OpenedCheckpoint): LogStart {
   const { epoch, image } = checkpoint
   const blocks = received.blocks().filter((block) => block.input === input.id)
   const positions = received.positions.get(input.id) ?? new Map<string, bigint>()

@@ -196,7 +196,8 @@ export class StreamingContext extends StreamInputs {
 
   #makeScheduler({ log, ticks, batches: resumed, inputStart }: ApplicationLog): Scheduler {
     const { clock, logger } = this.#engine
-    const parts = { graph: this.#graph, inputs: this.inputs, log, clock, bus: this.#bus, logger }
+    const { appName } = this.sluiceContext
+    const parts = { graph: this.#graph, inputs: this.inputs, appName, log, clock, bus: this.#bus, logger }
     const release = this.#engine.release.bind(this.#engine)
     const runner = new BatchRunner({ ...parts, ...this.#outputPolicy, host: this.#engine, release })
     return new Scheduler(

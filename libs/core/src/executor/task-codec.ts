@@ -67,7 +67,8 @@ const pipelineFields: Record<FieldsOf<AnyNode, Pipeline>, 'pipeline'> = {
   right: 'pipeline',
 }
 const pipelinesFields: Record<FieldsOf<AnyNode, readonly Pipeline[]>, 'pipelines'> = { inputs: 'pipelines' }
-const functionFields: Record<Exclude<FieldsOf<AnyNode, AnyFunction>, 'open' | 'run'>, 'function'> = {
+type DriverFields = FieldsOf<Extract<AnyNode, { kind: 'driver' }>, AnyFunction>
+const functionFields: Record<Exclude<FieldsOf<AnyNode, AnyFunction>, DriverFields>, 'function'> = {
   fn: 'function',
   f: 'function',
   compare: 'function',

@@ -30,7 +30,14 @@ test('where listing takes longer than a tick, overdue ticks do not list again: b
       throw new Error('nothing is read here')
     },
   })
-  await source.start?.({ streamId: 0, clock, logger: memoryLogger(), signal: new AbortController().signal })
+  await source.start?.({
+    streamId: 0,
+    id: 'files',
+    appName: 'test',
+    clock,
+    logger: memoryLogger(),
+    signal: new AbortController().signal,
+  })
   let mostLateMs = 0
   let planned = 0
   for (let time = TICK_MS; time <= 100 * TICK_MS; time += TICK_MS) {

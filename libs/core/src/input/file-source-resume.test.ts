@@ -191,7 +191,14 @@ test('what a restart must know stays small: names of files are only in the plans
     read: () => (async function* () {})(),
   })
   const { signal } = new AbortController()
-  await source.start?.({ streamId: 0, clock: files.clock, logger: { ...console, debug: () => undefined }, signal })
+  await source.start?.({
+    streamId: 0,
+    id: 'files',
+    appName: 'test',
+    clock: files.clock,
+    logger: { ...console, debug: () => undefined },
+    signal,
+  })
   await files.write(...Array.from({ length: 50 }, (_, i) => `f${String(i)}`))
   for (let i = 1; i <= 10; i++) heads.push((await source.plan(files.clock.now() + i * 1_000))?.head)
   for (const head of heads) expect(JSON.stringify(head).length).toBeLessThan(100)

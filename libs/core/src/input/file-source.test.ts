@@ -391,7 +391,14 @@ async function* none(): AsyncGenerator<readonly string[]> {
 }
 
 function contextOf(clock: InputContext['clock']): InputContext {
-  return { streamId: 0, clock, logger: memoryLogger(), signal: new AbortController().signal }
+  return {
+    streamId: 0,
+    id: 'files',
+    appName: 'test',
+    clock,
+    logger: memoryLogger(),
+    signal: new AbortController().signal,
+  }
 }
 
 /** The methods of a file system, which are those of a class. */

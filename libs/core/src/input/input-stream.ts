@@ -32,13 +32,16 @@ interface ReceivedBefore {
   readonly positions: ReadonlyMap<string, bigint>
 }
 
-export interface StreamStart extends InputContext {
+/** What the log tells an input at its start. */
+export interface LogStart {
   readonly resumed: ResumedInput | undefined
   readonly epoch: number
   /** The write-ahead log; undefined without a checkpoint. */
   readonly journal: ReceivedJournal | undefined
   readonly received: ReceivedBefore | undefined
 }
+
+export type StreamStart = Omit<InputContext, 'resumed'> & LogStart
 
 /** An input inside the engine: plans at ticks, gives the RDD of what was planned. */
 export abstract class InputStream extends StreamNode {
@@ -143,7 +146,7 @@ export abstract class InputStream extends StreamNode {
     if (plan === undefined) return undefined
     if (plan.data instanceof Lost) return new SourceNode(plan.data.sources())
     const sources = this.sources(plan.data)
-    return new SourceNode(this.#dropped.has(time) ? emptySources(sources.length) : sources)
+    return new SourceNode(this.#dropped.has(time) ? emptySources(sources.length) : sources, plan.data)
   }
 }
 
@@ -171,9 +174,9 @@ export class SourceInputStream extends InputStream {
     return this.#source.replayable
   }
 
-  async start({ streamId, clock, logger, signal, resumed }: StreamStart): Promise<void> {
+  async start({ streamId, id, appName, clock, logger, signal, resumed }: StreamStart): Promise<void> {
     this.#signal = signal
-    await this.#source.start?.({ streamId, clock, logger, signal, resumed })
+    await this.#source.start?.({ streamId, id, appName, clock, logger, signal, resumed })
     this.#isStarted = true
     if (this.#initialRate !== undefined) this.#source.setRate?.(this.#initialRate)
   }
@@ -198,9 +201,11 @@ export class SourceInputStream extends InputStream {
   }
 
   protected sources(data: unknown): readonly Source[] {
-    return this.#source.partitions(data).map((partition) => ({
+    const source = this.#source
+    return source.partitions(data).map((partition) => ({
       kind: 'driver',
-      open: () => this.#source.read(partition as never, this.#signal),
+      open: () => source.read(partition as never, this.#signal),
+      ...(source.count && { count: () => source.count?.(partition as never, this.#signal) as Promise<number> }),
     }))
   }
 

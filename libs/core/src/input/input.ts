@@ -30,6 +30,10 @@ export interface ResumedInput {
 
 export interface InputContext {
   readonly streamId: number
+  /** Stable id of the stream in its application (E11). */
+  readonly id: string
+  /** The label of the application. */
+  readonly appName: string
   readonly clock: Clock
   readonly logger: Logger
   /** Aborted when the application stops at once. */
@@ -59,6 +63,11 @@ export interface InputSource<T, P = unknown> {
   partitions(data: P): readonly unknown[]
   /** The records of one partition, in chunks and in order. */
   read(partition: never, signal: AbortSignal | undefined): Iterable<readonly T[]> | AsyncIterable<readonly T[]>
+  /**
+   * How many records `read` would give, where that can be known for less than reading them: `count()` of the stream's own RDD
+   * then asks this. Default: they are read.
+   */
+  count?(partition: never, signal: AbortSignal | undefined): Promise<number>
   /** The batch is committed: what it covers need not be kept for recovery. */
   commit?(data: P, time: BatchTime): Promise<void>
   /**

@@ -64,11 +64,14 @@ function placed(op: Op, partition: number): Op {
 /** Partitions that come from outside: arrays, ranges, files, blocks. */
 export class SourceNode extends RddNode {
   readonly parents = []
+  /** What the input of a stream has planned, where these are its partitions. */
+  readonly plan: unknown
   readonly #sources: readonly Source[]
 
-  constructor(sources: readonly Source[]) {
+  constructor(sources: readonly Source[], plan?: unknown) {
     super()
     this.#sources = sources
+    this.plan = plan
   }
 
   get partitions(): number {
@@ -78,6 +81,13 @@ export class SourceNode extends RddNode {
   protected build(index: number): Pipeline {
     return bare(this.#sources[index] as Source)
   }
+}
+
+/** The plan behind an RDD whose partitions are those of an input, one for one. */
+export function planOf(node: RddNode): unknown {
+  let at = node
+  while (at instanceof NarrowNode) at = at.parents[0]
+  return at instanceof SourceNode ? at.plan : undefined
 }
 
 /** A source whose partitions are found out when they are first needed, e.g. by the sizes of files. */

@@ -83,7 +83,12 @@ export type Source =
   | { readonly kind: 'unpack'; readonly operator: string; readonly input: Pipeline; readonly fn: AnyFunction }
   | { readonly kind: 'cached'; readonly block: string; readonly level: StorageLevel; readonly input: Pipeline }
   /** Of the driver only: never leaves it. */
-  | { readonly kind: 'driver'; open(env: TaskEnv): Chunks }
+  | {
+      readonly kind: 'driver'
+      open(env: TaskEnv): Chunks
+      /** How many records that would be, without reading them. */
+      readonly count?: (() => Promise<number>) | undefined
+    }
 
 /** What a running task has at hand. One for each task attempt. */
 export interface TaskEnv {

@@ -2,7 +2,7 @@
 import { SluiceError } from '../errors.js'
 import type { Sink } from '../sink/sink.js'
 import * as actions from './actions.js'
-import type { RddNode } from './lineage.js'
+import { planOf, type RddNode } from './lineage.js'
 import type { Compare } from './order.js'
 import type { Rdd, SampleOptions } from './rdd.js'
 import type { RddScope } from './scope.js'
@@ -26,6 +26,10 @@ export abstract class RddActions<out T> {
 
   get partitioner(): Partitioner | undefined {
     return this.node.partitioner
+  }
+
+  get inputPlan(): unknown {
+    return planOf(this.node)
   }
 
   cache(): this {

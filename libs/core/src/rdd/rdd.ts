@@ -42,6 +42,12 @@ export interface Rdd<out T> {
   readonly partitions: number
   /** How pairs are spread, where it is known. */
   readonly partitioner: Partitioner | undefined
+  /**
+   * What the input planned for this batch (`InputPlan.data`), where this is a direct stream's own RDD or made of it record by record
+   * (`map`, `filter`, `flatMap`, …), so that partition n is partition n of the plan. Undefined elsewhere. Connectors give it a
+   * type, e.g. `offsetRanges(rdd)` of `@sluice/source-kafka`.
+   */
+  readonly inputPlan: unknown
 
   // Record by record
   map<U extends Rec>(f: (record: T) => U, options?: OpOptions): Rdd<U>

@@ -95,6 +95,8 @@ async function collect(pipeline: Pipeline, limit: number, info: TaskInfo, env: T
 }
 
 async function count(pipeline: Pipeline, info: TaskInfo, env: TaskEnv): Promise<number> {
+  const { source, ops } = pipeline
+  if (ops.length === 0 && source.kind === 'driver' && source.count !== undefined) return source.count()
   const out = new CountOut(info.operator)
   await runPipeline(pipeline, out, env)
   return out.count

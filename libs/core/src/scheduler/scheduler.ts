@@ -6,7 +6,7 @@ import type { BatchLog, PlanRecord } from '../checkpoint/batch-log.js'
 import type { LoggedBatch } from '../checkpoint/log-image.js'
 import { messageOf, SluiceError, toError } from '../errors.js'
 import type { StreamGraph } from '../dstream/graph.js'
-import type { InputStream, StreamStart } from '../input/input-stream.js'
+import type { InputStream, LogStart } from '../input/input-stream.js'
 import type { BatchInfo, InputInfo, ListenerBus } from '../observe/listener.js'
 import type { Logger } from '../observe/logger.js'
 import type { Clock } from '../time/clock.js'
@@ -25,6 +25,8 @@ const LEFT_BEHIND_MS = 2_000
 export interface SchedulerParts {
   readonly graph: StreamGraph
   readonly inputs: readonly InputStream[]
+  /** The label of the application. */
+  readonly appName: string
   readonly log: BatchLog
   readonly runner: BatchRunner
   readonly clock: Clock
@@ -35,7 +37,7 @@ export interface SchedulerParts {
   /** Batches that an earlier run planned and did not commit: they run first. */
   readonly resumed: readonly LoggedBatch[]
   /** What an input is told of earlier runs. */
-  inputStart(input: InputStream): Pick<StreamStart, 'epoch' | 'journal' | 'received' | 'resumed'>
+  inputStart(input: InputStream): LogStart
   /** Called once, with the error that ends the application. */
   fail(error: Error): void
 }
@@ -77,13 +79,13 @@ export class Scheduler {
 
   /** Starts the inputs, then the ticks. Rejects when it is stopped meanwhile. */
   async start(): Promise<void> {
-    const { inputs, graph, clock, logger } = this.#parts
+    const { inputs, graph, appName, clock, logger } = this.#parts
     const { signal } = this.#stopNow
     for (const input of inputs) {
       signal.throwIfAborted()
       this.#started.push(input)
-      const { streamId } = input
-      await input.start({ streamId, clock, logger, signal, ...this.#parts.inputStart(input) })
+      const { streamId, id } = input
+      await input.start({ streamId, id, appName, clock, logger, signal, ...this.#parts.inputStart(input) })
     }
     signal.throwIfAborted()
     // The time that it took to start is no reason for overdue batches.

@@ -101,6 +101,8 @@ export class InputBench<T> {
     this.#started.add(source)
     const context: InputContext = {
       streamId: 0,
+      id: 'conformance',
+      appName: 'conformance',
       clock: this.clock,
       logger: silentLogger,
       signal: new AbortController().signal,
