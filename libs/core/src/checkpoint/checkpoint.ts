@@ -249,12 +249,10 @@ export class Checkpoint implements BatchLog {
     this.#closing.abort(new Error('the checkpoint is closed'))
     await this.#snapshot
     const { log, data, ownership } = this.#parts
-    try {
-      await log.close()
-      await data.close()
-    } finally {
-      await ownership.release()
-    }
+    // Each is closed whatever becomes of the others; the first failure is told.
+    const ends = await Promise.allSettled([log.close(), data.close()])
+    await ownership.release()
+    for (const end of ends) if (end.status === 'rejected') throw toError(end.reason)
   }
 }
 

@@ -160,3 +160,41 @@ test.each([
     expect(again.at(-1)).toEqual(whole[3])
   },
 )
+
+test('a log that cannot be closed leaves no other file open, and the ownership is given back', async () => {
+  const memory = crashableFileSystem()
+  const open = new Set<string>()
+  const disk: FileSystem = {
+    ...memory,
+    openAppend: async (path) => {
+      const file = await memory.openAppend(path)
+      open.add(path)
+      const close = async (): Promise<void> => {
+        open.delete(path)
+        await file.close()
+        if (path.includes('/batches/')) throw new Error(`cannot close ${path}`)
+      }
+      return {
+        get sizeBytes() {
+          return file.sizeBytes
+        },
+        append: (data) => file.append(data),
+        sync: () => file.sync(),
+        close,
+      }
+    },
+  }
+  const runs = new Restarts(disk)
+  const first = launch(runs)
+  await first.ssc.start()
+  await first.batch()
+  await first.ssc.stop({ graceful: false }).catch(() => undefined)
+  expect(open).toEqual(new Set())
+  const second = runs.launch({ takeOver: false })
+  second.ssc
+    .inputStream(scriptedSource(script))
+    .updateStateByKey<number>(() => 1, { partitions: 1 })
+    .print()
+  await second.ssc.start()
+  await second.ssc.stop({ graceful: false }).catch(() => undefined)
+})
