@@ -19,7 +19,7 @@ function progressLine({ batchTime, records, processingDelayMs, schedulingDelayMs
   return `batch ${timeOfDay(batchTime)}  ${grouped(records)} records  ${String(processingDelayMs ?? 0)} ms${waited}`
 }
 
-// By hand, as what a locale can do costs a short batch a tenth of its time.
+// By hand, as what a locale can do costs a short batch a twentieth of its time.
 function timeOfDay(ms: number): string {
   const time = new Date(ms)
   return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':')
