@@ -30,6 +30,7 @@ uuWP3bODWgIge9rmKiZQVDPtiBuhrlQmYYmKGOTgLunlh0/YJLVM+eE=
 
 const HOST = '127.0.0.1'
 const DEADLINE_MS = 20_000
+const POISON = 0x21
 const ignore = (): void => undefined
 
 /** Runs a receiver as the contract says: one context for each run, `onStop` after every `onStart`, never two at a time. */
@@ -85,7 +86,13 @@ class Runner<T> {
       position: {},
       store: (record) => this.#store([record], signal),
       storeAll: (records) => this.#store(records, signal),
-      storePacked: (bytes) => this.#store(this.#receiver.unpack?.(bytes) ?? [], signal),
+      storePacked: (bytes, { release }) => {
+        const stored = this.#store(this.#receiver.unpack?.(bytes) ?? [], signal)
+        // Whoever wants its bytes back must not count on what is in them.
+        if (release !== undefined) bytes.fill(POISON)
+        release?.()
+        return stored
+      },
       report: (message, error) => note(() => this.reports.push({ message, error }))(),
       restart: (message, error, delayMs = -1) =>
         note(() => {
