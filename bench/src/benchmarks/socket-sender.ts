@@ -11,6 +11,7 @@ const LINES_PER_CHUNK = 2_000
 
 async function serve(count: number, isStanding: boolean): Promise<void> {
   const server = createServer().listen(0, '127.0.0.1')
+  server.on('connection', (socket) => socket.on('error', () => undefined))
   if (isStanding) {
     const client = once(server, 'connection') as Promise<[Socket]>
     process.on('message', () => void client.then(([socket]) => send(socket, count)))
@@ -22,7 +23,6 @@ async function serve(count: number, isStanding: boolean): Promise<void> {
 }
 
 async function send(socket: Socket, count: number): Promise<void> {
-  socket.on('error', () => undefined)
   for (let left = count / LINES_PER_CHUNK; left > 0; left--) {
     if (!socket.write(chunk)) await once(socket, 'drain')
   }

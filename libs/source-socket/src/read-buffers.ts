@@ -13,7 +13,8 @@ export class ReadBuffers {
   readonly #signal: AbortSignal
   /** The one given back last is used first, so that what is not needed stays at the front. */
   readonly #free: Buffer[] = []
-  #leastFree = 0
+  /** After a `take`, since the last trim. */
+  #leastFree = Infinity
   #isTrimming = false
 
   /** Nothing is kept when `signal` is aborted. */
@@ -43,7 +44,7 @@ export class ReadBuffers {
   async #trim(): Promise<void> {
     this.#isTrimming = true
     while (this.#free.length > 0 && !this.#signal.aborted) {
-      this.#leastFree = this.#free.length
+      this.#leastFree = Infinity
       await this.#clock.sleep(TRIM_MS, this.#signal).catch(() => undefined)
       this.#free.splice(0, this.#signal.aborted ? Infinity : this.#leastFree)
     }

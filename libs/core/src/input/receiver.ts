@@ -13,8 +13,8 @@ export interface PackedOptions {
   readonly records: number
   readonly position?: SourcePosition | undefined
   /**
-   * Told, at most once, that the engine does not read the bytes any more, so that they may be used again: often when their batch is
-   * committed, at once where they were copied. Not told after a failure, or where others may have got the bytes: leave them to
+   * Told, at most once, that the engine does not read the bytes any more, so that they may be used again: when the batch after theirs
+   * is committed and no window asks for them, or at once where they were copied. Not told after a failure, or where others may have got the bytes: leave them to
    * the garbage collector then. Only for an `unpack` whose records hold no part of the bytes. Must not throw.
    */
   readonly release?: (() => void) | undefined
