@@ -44,7 +44,7 @@ describe('records that somebody wants back', () => {
     const store = storeOf(Infinity)
     const release = vi.fn()
     await store.put('a', [1], 'memory', { release })
-    store[read]('a')
+    void store[read]('a')
     await store.close()
     expect(release).not.toHaveBeenCalled()
   })
