@@ -100,6 +100,7 @@ export class Engine implements ScopeHost {
       storedShuffleBlocks: (shuffle, partition) =>
         this.#shuffleBlocks(shuffle, partition, (id) => this.blocks.getStored(id)),
       block: (id) => this.blocks.get(id),
+      lend: (id) => this.blocks.lend(id),
       storedBlock: (id) => this.blocks.getStored(id),
       putBlock: (id, records, level) => this.blocks.put(id, records, level, { recomputable: level === 'memory' }),
       putPacked: (id, chunks, level) =>
