@@ -53,7 +53,10 @@ export class Connection<T> {
   #intake: Intake | undefined
   #timers = new AbortController()
   #onOpened: () => void = () => undefined
+  /** Resolves when all that is being stored is, or has failed. */
   #storing: Promise<void> | undefined
+  #stores = 0
+  #hasStoreFailed = false
   #hasDelivered = false
   #connectedMs: number | undefined
   #lastHeardMs = 0
@@ -151,7 +154,7 @@ export class Connection<T> {
     if (this.#state !== 'live') return true
     this.#lastHeardMs = this.#context.clock.monotonic()
     const { portion, failure } = this.#decoded((intake) => this.#write(intake, sizeBytes))
-    if (portion !== undefined) this.#storing = this.#storeAndGoOn(portion)
+    if (portion !== undefined) this.#storing = this.#storeNext(portion)
     if (failure !== undefined) this.#fail(failure)
     return true
   }
@@ -182,14 +185,26 @@ export class Connection<T> {
     }
   }
 
+  // A TLS socket gives what it has deciphered already, pause or not: one after another then.
+  #storeNext(portion: Portion): Promise<void> {
+    this.#stores++
+    if (this.#storing === undefined) return this.#storeAndGoOn(portion)
+    return this.#storing.then(() => this.#storeAndGoOn(portion))
+  }
+
   async #storeAndGoOn(portion: Portion): Promise<void> {
     this.#socket?.pause()
-    const failure = await this.#store(portion)
-    this.#storing = undefined
+    // Behind one that could not be stored there must be no later one.
+    const failure = this.#hasStoreFailed ? undefined : await this.#store(portion)
+    this.#stores--
+    if (this.#stores === 0) this.#storing = undefined
     if (failure === undefined) {
       this.#lastHeardMs = this.#context.clock.monotonic()
-      this.#socket?.resume()
-    } else if (this.#state === 'live') {
+      if (this.#stores === 0) this.#socket?.resume()
+      return
+    }
+    this.#hasStoreFailed = true
+    if (this.#state === 'live') {
       this.#fail(failure)
     } else if (this.#state === 'ending') {
       const { message, error } = toReport(failure, 0)

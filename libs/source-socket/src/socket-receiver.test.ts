@@ -3,7 +3,7 @@ import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import { SluiceError, milliseconds, seconds } from '@sluice/core'
+import { SluiceError, milliseconds, seconds, systemClock } from '@sluice/core'
 import type { Receiver, ReceiverContext } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
 import fc from 'fast-check'
@@ -634,6 +634,37 @@ describe('TLS', () => {
     await runner.until(() => runner.stops.length === 1)
     expect(runner.records).toEqual(['a', 'b'])
     expect(names).toEqual(['localhost'])
+  })
+
+  test('what was deciphered at once is stored piece by piece, in order, and all of it before the end', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${String(i)}`)
+    const port = await serveTls((socket) => socket.end(`${lines.join('\n')}\n`))
+    const runner = textRunner(port, { tls: { ca: TEST_ONLY_CERTIFICATE, servername: 'localhost' }, onEnd: 'stop' })
+    let pieces = 0
+    runner.onStore = async () => {
+      pieces++
+      for (let turn = 0; turn < 10; turn++) await systemClock.yield()
+    }
+    await runner.start()
+    await runner.until(() => runner.stops.length === 1)
+    expect(runner.records).toEqual(lines)
+    expect(pieces).toBeGreaterThan(2)
+  })
+
+  test('behind a piece that could not be stored no later one is', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${String(i)}`)
+    const port = await serveTls((socket) => socket.write(`${lines.join('\n')}\n`))
+    const runner = textRunner(port, { tls: { ca: TEST_ONLY_CERTIFICATE, servername: 'localhost' } })
+    let pieces = 0
+    runner.onStore = async () => {
+      for (let turn = 0; turn < 10; turn++) await systemClock.yield()
+      if (++pieces === 2) throw new Error('no room')
+    }
+    await runner.start()
+    await runner.until(() => runner.restarts.length === 1)
+    expect(runner.restarts[0]?.error).toMatchObject({ cause: { message: 'no room' } })
+    expect(runner.records).toEqual(lines.slice(0, runner.records.length))
+    expect(pieces).toBe(2)
   })
 
   test('a certificate of an unknown authority is refused, with the remedy', async () => {
