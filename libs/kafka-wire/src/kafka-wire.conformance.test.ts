@@ -16,6 +16,7 @@ import type { Admin } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import type { KafkaClient } from './client.js'
 import { kafkajsClient } from './kafkajs/kafkajs-client.js'
+import { platformaticClient } from './platformatic/platformatic-client.js'
 import { clientSuite } from './testing/client-suite.js'
 import { createTopic, readRows, rowOf, valuesOf } from './testing/suite-kit.js'
 import type { SuiteOptions } from './testing/suite-kit.js'
@@ -35,6 +36,16 @@ const adapters: readonly Adapter[] = [
     name: 'kafkajs',
     newClient: (values, { mechanism, callTimeoutMs } = {}) =>
       kafkajsClient({ ...(kafkaJsConfig(values, mechanism) as { brokers: string[] }), callTimeoutMs }),
+  },
+  {
+    name: 'platformatic',
+    newClient: (values, { mechanism = 'scram-sha-512', callTimeoutMs } = {}) => {
+      const brokers = values.bootstrap.split(',')
+      if (!isLogin(values)) return platformaticClient({ brokers, callTimeoutMs })
+      const { ca, username, password } = values
+      const sasl = { mechanism: mechanism.toUpperCase() as 'PLAIN', username, password }
+      return platformaticClient({ brokers, callTimeoutMs, ssl: { ca: [ca] }, sasl })
+    },
   },
 ]
 

@@ -1,0 +1,2 @@
+/** @sluice/kafka-wire/platformatic: the adapter to `@platformatic/kafka`, which must be installed beside it. */
+export { platformaticClient, type PlatformaticClientOptions } from './platformatic/platformatic-client.js'
