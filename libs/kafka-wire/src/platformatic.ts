@@ -1,2 +1,6 @@
 /** @sluice/kafka-wire/platformatic: the adapter to `@platformatic/kafka`, which must be installed beside it. */
-export { platformaticClient, type PlatformaticClientOptions } from './platformatic/platformatic-client.js'
+export {
+  platformaticClient,
+  type PlatformaticClientOptions,
+  type PlatformaticLogin,
+} from './platformatic/platformatic-client.js'

@@ -30,7 +30,7 @@ export interface ConnectionState extends Connection {
   bytesNeeded: number
 }
 
-export interface TopicAnswer {
+interface TopicAnswer {
   readonly topic: string
   readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[]
 }
