@@ -1,0 +1,107 @@
+/**
+ * What is used of kafkajs beyond its public face, with types, in one place: kafkajs cannot read a range, and its decoder lets
+ * aborted records through (a key of four zero bytes), so that only its connections are used for reading.
+ */
+import type { Kafka } from 'kafkajs'
+import Encoder from 'kafkajs/src/protocol/encoder.js'
+import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
+import protocolErrors from 'kafkajs/src/protocol/error.js'
+
+export interface Connection {
+  isConnected(): boolean
+  connect(): Promise<unknown>
+  send(request: object): Promise<unknown>
+  rejectRequests(error: Error): void
+}
+
+export interface TopicAnswer {
+  readonly topic: string
+  readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[]
+}
+
+interface TopicOffsets {
+  readonly topic: string
+  readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
+}
+
+export interface Broker {
+  /** The first for everything but fetches, the second for these. */
+  readonly connectionPool: { readonly pool: readonly Connection[] }
+  isConnected(): boolean
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  metadata(topics: readonly string[]): Promise<{ readonly topicMetadata: readonly TopicAnswer[] }>
+  listOffsets(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
+  offsetCommit(request: object): Promise<unknown>
+  offsetFetch(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
+}
+
+export interface Cluster {
+  readonly brokerPool: {
+    readonly brokers: Readonly<Record<string, Broker>>
+    readonly seedBroker: Broker | undefined
+    readonly metadata: { readonly topicMetadata: readonly TopicAnswer[] } | null
+    findConnectedBroker(): Promise<Broker>
+    refreshMetadata(topics: readonly string[]): Promise<void>
+  }
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  findBroker(which: { nodeId: number }): Promise<Broker>
+  findGroupCoordinator(which: { groupId: string }): Promise<Broker>
+}
+
+type CreateCluster = (options: object) => Cluster
+
+/** Connections of its own, besides those of producers. */
+export function createCluster(kafka: Kafka): Cluster {
+  const key = Object.getOwnPropertySymbols(kafka).find((symbol) => symbol.description === 'private:Kafka:createCluster')
+  const create = key === undefined ? undefined : (kafka as unknown as Record<symbol, CreateCluster>)[key]
+  if (create === undefined) throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
+  return create({ metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+}
+
+/** Sends the bytes of a request, and gives the bytes of the answer. */
+export async function sendRaw(
+  connection: Connection,
+  api: { key: number; version: number; name: string },
+  bytes: Buffer,
+) {
+  const asItIs = (answer: Buffer): Promise<Buffer> => Promise.resolve(answer)
+  const answer = await connection.send({
+    request: {
+      apiKey: api.key,
+      apiVersion: api.version,
+      apiName: api.name,
+      encode: () => Promise.resolve(new Encoder().writeBuffer(bytes)),
+    },
+    response: { decode: asItIs, parse: asItIs },
+  })
+  return answer as Buffer
+}
+
+/** kafkajs's error for a number that a broker answered. */
+export function errorOfCode(code: number): Error {
+  return protocolErrors.createErrorFromCode(code)
+}
+
+/** Which connections a cluster has open. */
+export function connectionsOf({ brokerPool }: Cluster): Connection[] {
+  const brokers = [...Object.values(brokerPool.brokers), ...(brokerPool.seedBroker ? [brokerPool.seedBroker] : [])]
+  return brokers.flatMap(({ connectionPool }) => connectionPool.pool)
+}
+
+let isTamed = false
+
+/**
+ * After every answer kafkajs sets a timer for when no throttling is in force; its delay is a large negative number, so it
+ * fires within a millisecond, and then sets itself again, for ever (and Node 24 warns of it). It is needed only while requests wait.
+ */
+export function tameTimers(): void {
+  if (isTamed) return
+  isTamed = true
+  const { prototype } = RequestQueue
+  const schedule = prototype.scheduleCheckPendingRequests
+  prototype.scheduleCheckPendingRequests = function (this: typeof prototype) {
+    if (this.pending.length > 0) schedule.call(this)
+  }
+}

@@ -1,0 +1,207 @@
+/** Producers of kafkajs, used so that what it does after an error loses and doubles nothing. */
+import type { Clock } from '@sluice/core'
+import kafkajs from 'kafkajs'
+import type { Kafka, Message, Producer, Transaction as KafkajsTransaction } from 'kafkajs'
+import type {
+  CallOptions,
+  PartitionMetadata,
+  ProduceOptions,
+  RecordToProduce,
+  TopicPartitionOffset,
+  Transaction,
+  TransactionalProducer,
+  TransactionOptions,
+} from '../client.js'
+import type { CodecName, Codecs } from '../codecs/codecs.js'
+import { requireCompressor } from '../codecs/codecs.js'
+import { stopped } from '../errors.js'
+import { byTopic } from '../offsets.js'
+import { allEnded, bufferOf, byPartition, guarded } from '../producing.js'
+import { abortable, withRetries } from '../waiting.js'
+import { toSluice } from './failures.js'
+
+export interface ProducersParts {
+  readonly kafka: Kafka
+  readonly codecs: Codecs
+  readonly clock: Clock
+  readonly timeoutMs: number
+  readonly partitionsOf: (topic: string, signal?: AbortSignal) => Promise<readonly PartitionMetadata[]>
+}
+
+type Sender = Pick<Producer, 'send'>
+
+/** About half a minute: kafkajs cannot be told to stop, so it must stop by itself. */
+const RETRY = { initialRetryTime: 50, maxRetryTime: 3000, retries: 14 }
+const TRANSACTION_TIMEOUT_MS = 60_000
+
+const { CompressionTypes, CompressionCodecs, Partitioners } = kafkajs
+const TYPES = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+} as const
+
+export class KafkajsProducers {
+  readonly #parts: ProducersParts
+  readonly #partitioner = Partitioners.DefaultPartitioner()
+  readonly #open = new Set<Producer>()
+  #plain: Promise<Producer> | undefined
+  #isClosed = false
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: ProducersParts) {
+    this.#parts = parts
+  }
+
+  /** One call after the other: after a failed one the next must take a new producer, see `guarded`. */
+  produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
+    const work = this.#turn.then(async () => {
+      if (this.#isClosed) throw stopped('this client of Kafka')
+      options.signal?.throwIfAborted()
+      try {
+        await this.#send(await (this.#plain ??= this.#connected({ idempotent: true })), topic, records, options)
+      } catch (error) {
+        const failed = this.#plain
+        this.#plain = undefined
+        void failed?.then((producer) => this.#discard(producer)).catch(() => undefined)
+        throw toSluice(error, `writing to ${topic}`)
+      }
+    })
+    this.#turn = work.catch(() => undefined)
+    return abortable(work, options.signal)
+  }
+
+  transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
+    const { clock, timeoutMs, kafka } = this.#parts
+    const doing = `the transaction ${transactionalId}`
+    const producer = kafka.producer({
+      transactionalId,
+      transactionTimeout: options.timeoutMs ?? TRANSACTION_TIMEOUT_MS,
+      ...commonOptions(),
+    })
+    this.#open.add(producer)
+    const retrying = <T>(call: CallOptions | undefined, attempt: () => Promise<T>) =>
+      withRetries({ clock, timeoutMs, signal: call?.signal, doing }, () => translated(doing, attempt))
+    const inner: TransactionalProducer = {
+      init: (call) =>
+        retrying(call, async () => {
+          await producer.connect()
+          // Asks for the producer's id; a transaction without a record is not known to the broker.
+          await (await producer.transaction()).abort()
+        }),
+      begin: async () => this.#transaction(await translated(doing, () => producer.transaction()), doing, retrying),
+      close: () => this.#discard(producer),
+    }
+    return guarded(inner, transactionalId)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all([...this.#open].map((producer) => this.#discard(producer)))
+  }
+
+  #transaction(
+    transaction: KafkajsTransaction,
+    doing: string,
+    retrying: <T>(call: CallOptions | undefined, attempt: () => Promise<T>) => Promise<T>,
+  ): Transaction {
+    const once = (call: CallOptions | undefined, work: () => Promise<void>): Promise<void> =>
+      abortable(translated(doing, work), call?.signal)
+    return {
+      send: (topic, records, options = {}) => once(options, () => this.#send(transaction, topic, records, options)),
+      sendOffsets: (group: string, offsets: readonly TopicPartitionOffset[], options) =>
+        // A broker that has just started has no coordinator of groups yet; asking twice adds nothing.
+        retrying(options, () => transaction.sendOffsets({ consumerGroupId: group, topics: byTopic(offsets) })),
+      commit: (options) => once(options, () => transaction.commit()),
+      abort: (options) => once(options, () => transaction.abort()),
+    }
+  }
+
+  /**
+   * Each partition in a request of its own: when kafkajs tries again, it leaves out brokers that have answered, and
+   * with them the records of partitions that have moved there meanwhile.
+   */
+  async #send(
+    sender: Sender,
+    topic: string,
+    records: readonly RecordToProduce[],
+    options: ProduceOptions,
+  ): Promise<void> {
+    const { compression = 'none' } = options
+    if (compression !== 'none') registerCodec(compression, requireCompressor(this.#parts.codecs, compression, topic))
+    const partitions = await this.#parts.partitionsOf(topic, options.signal)
+    const partitionMetadata = partitions.map(({ partition, leader }) => ({ partitionId: partition, leader })) as never
+    const groups = byPartition(records, (record) =>
+      this.#partitioner({ topic, partitionMetadata, message: toMessage(record) }),
+    )
+    await allEnded(
+      [...groups].map(([partition, some]) => {
+        const messages = some.map((record) => ({ ...toMessage(record), partition }))
+        return sender.send({ topic, messages, acks: -1, compression: TYPES[compression] })
+      }),
+    )
+  }
+
+  async #connected(options: { readonly idempotent: true }): Promise<Producer> {
+    const producer = this.#parts.kafka.producer({ ...options, ...commonOptions() })
+    this.#open.add(producer)
+    await producer.connect()
+    return producer
+  }
+
+  async #discard(producer: Producer): Promise<void> {
+    this.#open.delete(producer)
+    await producer.disconnect()
+  }
+}
+
+function commonOptions() {
+  return {
+    allowAutoTopicCreation: false,
+    maxInFlightRequests: 1,
+    createPartitioner: Partitioners.DefaultPartitioner,
+    retry: RETRY,
+  }
+}
+
+async function translated<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw toSluice(error, doing)
+  }
+}
+
+function toMessage({ key, value, headers, timestampMs, partition }: RecordToProduce): Message {
+  const message: Message = { key: contentOf(key ?? null), value: contentOf(value) }
+  if (partition !== undefined) message.partition = partition
+  if (timestampMs !== undefined) message.timestamp = String(timestampMs)
+  if (headers !== undefined) message.headers = toHeaders(headers)
+  return message
+}
+
+function toHeaders(headers: NonNullable<RecordToProduce['headers']>): NonNullable<Message['headers']> {
+  const byName: Record<string, (Buffer | string)[]> = {}
+  for (const [name, value] of headers) (byName[name] ??= []).push(contentOf(value) as Buffer | string)
+  return byName
+}
+
+function contentOf(content: Uint8Array | string | null): Buffer | string | null {
+  return content === null || typeof content === 'string' ? content : bufferOf(content)
+}
+
+/** Codecs of kafkajs are one for the whole process: one that is there already, perhaps the user's, stays. */
+function registerCodec(name: CodecName, compress: (bytes: Buffer) => Uint8Array): void {
+  const type = TYPES[name]
+  try {
+    // By default it throws that there is none.
+    ;(CompressionCodecs[type] as () => unknown)()
+  } catch {
+    CompressionCodecs[type] = () => ({
+      compress: ({ buffer }: { readonly buffer: Buffer }) => Promise.resolve(bufferOf(compress(buffer))),
+      decompress: () => Promise.reject(new Error('not used: records are decoded by @sluice/kafka-wire')),
+    })
+  }
+}
