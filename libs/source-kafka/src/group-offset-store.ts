@@ -1,6 +1,6 @@
 /** The committed offsets of a Kafka group as an offset store: lag tools see how far the application is. */
 import { SluiceError, type OffsetStore, type StreamOffsets } from '@sluice/core'
-import type { KafkaClient, TopicPartitionOffset } from '@sluice/kafka-wire'
+import type { CallOptions, KafkaClient, TopicPartitionOffset } from '@sluice/kafka-wire'
 import { COMPONENT } from './component.js'
 import { partitionName } from './offsets.js'
 
@@ -13,17 +13,13 @@ export interface KafkaGroupOffsetsOptions {
   readonly topics: readonly string[] | (() => readonly string[])
 }
 
-const TIMEOUT_MS = 10_000
-
 /**
  * Keeps offsets as those of a Kafka group. Its offsets are known by topic and partition only, so a group is for one stream. Brokers
  * forget them when nothing was committed for `offsets.retention.minutes` (7 days), so a checkpoint is the better memory.
  */
 export function kafkaGroupOffsets({ client, group, topics }: KafkaGroupOffsetsOptions): OffsetStore {
   let signal: AbortSignal | undefined
-  const options = (): { signal: AbortSignal } => ({
-    signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]),
-  })
+  const options = (): CallOptions => ({ signal })
   return {
     '~sluice': 'offset-store/1',
     name: `kafka group ${group}`,

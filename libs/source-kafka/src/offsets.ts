@@ -30,7 +30,7 @@ export function partitionName(topic: string, partition: number): string {
 
 /** Where each partition of all topics begins at a first start. */
 export async function startOffsets(parts: StartParts): Promise<TopicPartitionOffset[]> {
-  requireKnown(parts)
+  await requireGiven(parts)
   return (await Promise.all(parts.topics.map((topic) => startOfTopic(topic, parts)))).flat()
 }
 
@@ -79,12 +79,18 @@ async function list(
   return client.listOffsets(topic, partitions, moment === 'latest' ? latest : moment, options)
 }
 
-function requireKnown({ topics, from }: StartParts): void {
+/** Offsets given by hand must be there: a slip would make the stream wait for ever. */
+async function requireGiven({ client, topics, from, options }: StartParts): Promise<void> {
   if (typeof from !== 'object' || !('offsets' in from)) return
-  for (const { topic, partition } of from.offsets) {
+  for (const { topic, partition, offset } of from.offsets) {
+    const name = partitionName(topic, partition)
     const found = topics.find((each) => each.topic === topic)
     if (found?.partitions.some((each) => each.partition === partition) !== true) {
-      throw invalid(`from.offsets has ${partitionName(topic, partition)}, which the stream does not read; see to topics`)
+      throw invalid(`from.offsets has ${name}, which the stream does not read; see to topics`)
+    }
+    const end = (await client.listOffsets(topic, [partition], 'latest', options)).get(partition) ?? offset
+    if (offset < 0n || offset > end) {
+      throw invalid(`from.offsets has ${String(offset)} for ${name}, which ends at ${String(end)}; give one up to that`)
     }
   }
 }

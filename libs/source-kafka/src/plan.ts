@@ -75,7 +75,13 @@ function leastShares(wanted: readonly number[], least: number, limit: number, tu
 }
 
 /** Shares out `rest` by lag. Who wants no more than its part gets that, and leaves the rest to the others. */
-function addByLag(shares: number[], wanted: readonly number[], lags: readonly number[], rest: number, turn: number): void {
+function addByLag(
+  shares: number[],
+  wanted: readonly number[],
+  lags: readonly number[],
+  rest: number,
+  turn: number,
+): void {
   const openOf = (i: number): number => (wanted[i] as number) - (shares[i] as number)
   let open = inTurn(wanted, turn).filter((i) => openOf(i) > 0)
   let left = rest
@@ -97,7 +103,13 @@ function addByLag(shares: number[], wanted: readonly number[], lags: readonly nu
 }
 
 /** Whole numbers: the largest remainders are rounded up. */
-function addParts(shares: number[], open: readonly number[], lags: readonly number[], perLag: number, rest: number): void {
+function addParts(
+  shares: number[],
+  open: readonly number[],
+  lags: readonly number[],
+  perLag: number,
+  rest: number,
+): void {
   const parts = open.map((i) => ({ i, exact: perLag * (lags[i] as number) }))
   let left = rest
   const add = (i: number, part: number): void => {

@@ -17,7 +17,7 @@ export interface ReadOptions {
 
 export interface RangeReaderParts<T> extends ReadOptions {
   readonly client: KafkaClient
-  readonly decoding: Decoding<never, never, T>
+  readonly decoding: Decoding<T>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -37,6 +37,8 @@ interface Opened {
   readonly chunks: AsyncGenerator<RecordChunk>
   /** Asked for before anybody reads. */
   readonly first: Promise<IteratorResult<RecordChunk>>
+  /** Why it was ended before its end; whoever reads it must not take that for the end of the range. */
+  ended?: { readonly reason: unknown }
   end(reason: unknown): Promise<void>
 }
 
@@ -109,7 +111,7 @@ export class RangeReader<T> {
         yield next.value
         next = await opened.chunks.next()
       }
-      signal?.throwIfAborted()
+      if (opened.ended !== undefined) throw opened.ended.reason
     } finally {
       signal?.removeEventListener('abort', abort)
       await opened.end(released())
@@ -134,7 +136,8 @@ export class RangeReader<T> {
       chunks,
       first,
       end: async (reason) => {
-        this.#all.delete(opened)
+        if (!this.#all.delete(opened)) return
+        opened.ended = { reason }
         controller.abort(reason)
         // A generator that waits for a fetch ends when that has been aborted.
         await chunks.return(undefined).catch(() => undefined)

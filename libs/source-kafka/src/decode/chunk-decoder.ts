@@ -20,7 +20,15 @@ export interface DecodeOptions<K, V, T> {
 type Make<T> = () => T
 
 /** How the records of one stream are made. */
-export class Decoding<K, V, T> {
+export interface Decoding<T> {
+  decoder(chunk: RecordChunk): ChunkDecoder<T>
+}
+
+export function decodingOf<K, V, T>(options: DecodeOptions<K, V, T>): Decoding<T> {
+  return new OptionsDecoding(options)
+}
+
+class OptionsDecoding<K, V, T> implements Decoding<T> {
   readonly #options: DecodeOptions<K, V, T>
   readonly #parts: Parts<K, V>
   /** Whether a key or value may have to wait for something. */
@@ -31,7 +39,10 @@ export class Decoding<K, V, T> {
     this.#options = options
     // A handler sees views; records that are handed out have bytes of their own.
     const plain = handler === undefined ? (bytes as unknown) : undefined
-    this.#parts = partsOf(key ?? (plain as Deserializer<K> | undefined), value ?? (plain as Deserializer<V> | undefined))
+    this.#parts = partsOf(
+      key ?? (plain as Deserializer<K> | undefined),
+      value ?? (plain as Deserializer<V> | undefined),
+    )
     this.#prepares = prepareOf(key) !== undefined || prepareOf(value) !== undefined
   }
 
@@ -79,7 +90,7 @@ function recordOf<K, V>(
 }
 
 function pending(
-  { key, value }: DecodeOptions<unknown, unknown, unknown>,
+  { key, value }: Pick<DecodeOptions<unknown, unknown, unknown>, 'key' | 'value'>,
   cursor: RecordCursor,
 ): Promise<void> | undefined {
   return pendingPart(key, cursor.key) ?? pendingPart(value, cursor.value)

@@ -33,6 +33,7 @@ export const bytes: Deserializer<Buffer> = { from: 'bytes', decode: (view) => Bu
  * JSON text. What it holds is not checked: `T` is what you say, unless `check` makes it of the parsed value, or throws.
  */
 export function json<T = unknown>(check?: (parsed: unknown) => T): Deserializer<T> {
-  const decode = check === undefined ? (text: string) => JSON.parse(text) as T : (text: string) => check(JSON.parse(text))
+  const decode =
+    check === undefined ? (text: string) => JSON.parse(text) as T : (text: string) => check(JSON.parse(text))
   return { from: 'text', decode }
 }

@@ -22,8 +22,18 @@ export interface Parts<K, V> {
 
 export function partsOf<K, V>(key: Deserializer<K> | undefined, value: Deserializer<V> | undefined): Parts<K, V> {
   return {
-    key: partOf('key', (cursor) => cursor.keyText, (cursor) => cursor.key, key),
-    value: partOf('value', (cursor) => cursor.valueText, (cursor) => cursor.value, value),
+    key: partOf(
+      'key',
+      (cursor) => cursor.keyText,
+      (cursor) => cursor.key,
+      key,
+    ),
+    value: partOf(
+      'value',
+      (cursor) => cursor.valueText,
+      (cursor) => cursor.value,
+      value,
+    ),
   }
 }
 
