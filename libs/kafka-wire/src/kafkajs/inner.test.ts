@@ -1,0 +1,93 @@
+import kafkajs from 'kafkajs'
+import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
+import { expect, it, vi } from 'vitest'
+import { toSluice, typeOf } from './failures.js'
+import { connectionsOf, createCluster, errorOfCode, tameTimers } from './inner.js'
+
+const newKafka = () => new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING })
+
+it('finds in kafkajs the inner names that it uses', () => {
+  const cluster = createCluster(newKafka())
+  const methods = ['connect', 'disconnect', 'findBroker', 'findGroupCoordinator'] as const
+  for (const name of methods) expect(cluster[name]).toBeTypeOf('function')
+  expect(cluster.brokerPool.brokers).toEqual({})
+  expect(cluster.brokerPool.metadata).toBeNull()
+  expect(cluster.brokerPool.findConnectedBroker).toBeTypeOf('function')
+  expect(cluster.brokerPool.refreshMetadata).toBeTypeOf('function')
+  expect(connectionsOf(cluster)).toEqual([])
+  expect(RequestQueue.prototype.scheduleCheckPendingRequests).toBeTypeOf('function')
+})
+
+it('finds in its brokers and connections what it uses', async () => {
+  const pool = createCluster(newKafka()).brokerPool as unknown as { createSeedBroker(): Promise<void> }
+  await pool.createSeedBroker()
+  const { seedBroker: broker } = pool as unknown as ReturnType<typeof createCluster>['brokerPool']
+  for (const name of [
+    'isConnected',
+    'connect',
+    'disconnect',
+    'metadata',
+    'listOffsets',
+    'offsetCommit',
+    'offsetFetch',
+  ] as const) {
+    expect(broker?.[name]).toBeTypeOf('function')
+  }
+  expect(broker?.connectionPool.pool).toHaveLength(2)
+  for (const name of ['isConnected', 'connect', 'send', 'rejectRequests'] as const) {
+    expect(broker?.connectionPool.pool[1]?.[name]).toBeTypeOf('function')
+  }
+})
+
+it('names its errors as Kafka does', () => {
+  expect(typeOf(errorOfCode(1))).toBe('OFFSET_OUT_OF_RANGE')
+  expect(typeOf(errorOfCode(6))).toBe('NOT_LEADER_FOR_PARTITION')
+})
+
+it('refuses another kafkajs', () => {
+  expect(() => createCluster({} as never)).toThrow('this is not kafkajs 2.2.4')
+})
+
+it('sets no timer for a queue in which nothing waits', () => {
+  tameTimers()
+  tameTimers()
+  vi.useFakeTimers()
+  const queue = Object.assign(Object.create(RequestQueue.prototype) as object, {
+    pending: [] as unknown[],
+    throttledUntil: -1,
+    throttleCheckTimeoutId: null,
+  }) as unknown as { pending: unknown[]; scheduleCheckPendingRequests(): void }
+  try {
+    queue.scheduleCheckPendingRequests()
+    expect(vi.getTimerCount()).toBe(0)
+    queue.pending.push({})
+    queue.scheduleCheckPendingRequests()
+    expect(vi.getTimerCount()).toBe(1)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+it.each([
+  [new kafkajs.KafkaJSConnectionError('refused'), 'CONNECTION_FAILED', true],
+  [new kafkajs.KafkaJSSASLAuthenticationError(), 'CONNECTION_FAILED', false],
+  [errorOfCode(58), 'CONNECTION_FAILED', false],
+  [errorOfCode(6), 'BROKER_REFUSED', true],
+  [errorOfCode(15), 'BROKER_REFUSED', true],
+  [errorOfCode(3), 'BROKER_REFUSED', false],
+  [errorOfCode(29), 'BROKER_REFUSED', false],
+  [errorOfCode(47), 'FENCED', false],
+  [new kafkajs.KafkaJSNumberOfRetriesExceeded(errorOfCode(6), { retryCount: 1, retryTime: 1 }), 'BROKER_REFUSED', true],
+] as const)('takes %s for %s', (error, code, retryable) => {
+  expect(toSluice(error, 'reading orders/3')).toMatchObject({
+    code,
+    retryable,
+    cause: error,
+    message: expect.stringMatching(/^\[kafka-wire\] reading orders\/3: .*; /) as unknown,
+  })
+})
+
+it('leaves errors of Sluice as they are', () => {
+  const error = toSluice(errorOfCode(47), 'writing')
+  expect(toSluice(error, 'reading')).toBe(error)
+})
