@@ -13,10 +13,17 @@ await describeWithServices({ describe, test }, ['kafka'], 'source-kafka on a bro
   beforeAll(() => kafka.open())
   afterAll(() => kafka.close())
 
-  async function open(): Promise<InputTarget<string>> {
+  const open = (readAheadBytes?: number) => async (): Promise<InputTarget<string>> => {
     const topic = await kafka.topic({ partitions: PARTITIONS })
     const make = (): InputSource<string> =>
-      sourceOf({ client: kafka.client, topics: topic, from: 'earliest', value: string, handler: valueOf })
+      sourceOf({
+        client: kafka.client,
+        topics: topic,
+        from: 'earliest',
+        value: string,
+        handler: valueOf,
+        readAheadBytes,
+      })
     let next = 0
     return {
       source: make(),
@@ -29,16 +36,28 @@ await describeWithServices({ describe, test }, ['kafka'], 'source-kafka on a bro
     }
   }
 
-  inputConformance<string>({
+  const common = {
     describe,
     test,
-    name: 'source-kafka',
-    open,
-    record: (index) => `record ${String(index)}`,
-    manyRecords: 20_000,
+    record: (index: number) => `record ${String(index)}`,
     deadlineMs: 30_000,
+    manyRecords: 20_000,
     broken: () =>
       sourceOf({ brokers: ['127.0.0.1:1'], callTimeoutMs: 300, topics: 'any', value: string, handler: valueOf }),
+  }
+
+  inputConformance<string>({ ...common, name: 'source-kafka', open: open(0) })
+
+  inputConformance<string>({
+    ...common,
+    name: 'source-kafka, fetching ahead',
+    open: open(),
+    skip: [
+      {
+        test: 'E15: what was planned and is gone fails the read by name, where the source is replayable',
+        reason: 'what was fetched ahead is not gone: it is read, and the suite deletes it only after the plan',
+      },
+    ],
   })
 })
 
