@@ -6,7 +6,7 @@ import { cacheFolder, instanceFolder, stateFolder } from './folders.js'
 import { withLock } from './lock.js'
 import { sendSignal, type ProcessIdentity } from './process-identity.js'
 import { LaunchedProcess, waitUntilGone, type Launch, type ServerProcess } from './server-process.js'
-import type { Progress, ServiceModule, ServiceValues, StartContext } from './service.js'
+import type { Progress, ServiceModule, ServiceValues } from './service.js'
 import { isUsable, livingOf, StateFiles, type InstanceState } from './state.js'
 
 /** Who wants a service: the user, who stops it by hand, or a test run. */
@@ -114,17 +114,17 @@ export class Instances {
     await Promise.all([mkdir(folder), mkdir(logs)])
     const base = { id, service: module.name, folder, logs, ...heldBy(holder) }
     const instance = new OwnInstance(this, this.#files, base)
-    this.#progress(`${module.name}: starting, logs in ${logs}`)
-    const context: StartContext = {
-      folder,
-      logs,
-      progress: this.#progress,
-      launch: (launch) => instance.launch(launch),
+    const launch = (what: Launch) => {
+      if (instance.processes.length === 0) this.#progress(`${module.name}: starting, logs in ${logs}`)
+      return instance.launch(what)
     }
     try {
-      await instance.becomeReady(await module.start(context, options))
-      // A program that is no server: nothing runs, so there is nothing to find again.
-      if (instance.processes.length === 0) await this.#end(instance.state)
+      await instance.becomeReady(await module.start({ folder, logs, progress: this.#progress, launch }, options))
+      if (instance.processes.length === 0) {
+        // A program that is no server: nothing runs, so there is nothing to find again.
+        await this.#end(instance.state)
+        await rm(top, { recursive: true })
+      }
     } catch (error) {
       await this.#end(instance.state)
       throw error

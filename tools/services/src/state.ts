@@ -21,7 +21,7 @@ export interface InstanceState {
   readonly holders: readonly ProcessIdentity[]
 }
 
-export interface ProcessState extends ProcessIdentity {
+interface ProcessState extends ProcessIdentity {
   readonly name: string
   readonly stopSignal: 'SIGTERM' | 'SIGKILL'
 }

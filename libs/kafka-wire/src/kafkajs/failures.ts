@@ -37,6 +37,12 @@ export function toSluice(error: unknown, doing: string): SluiceError {
   return connectionFailed(doing, error, !isAuthentication(error))
 }
 
+/** Which broker, as `host:port`, has not answered in time; `undefined` where `error` says nothing of that. */
+export function silentBrokerOf(error: unknown): string | undefined {
+  const { name, broker } = (error ?? {}) as { readonly name?: unknown; readonly broker?: unknown }
+  return name === 'KafkaJSRequestTimeoutError' && typeof broker === 'string' ? broker : undefined
+}
+
 function isRetriable(error: unknown): boolean {
   const { name, retriable, cause } = error as KafkajsError
   return name === 'KafkaJSNumberOfRetriesExceeded' ? isRetriable(cause) : retriable === true

@@ -14,3 +14,7 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
   }
   export default RequestQueue
 }
+declare module 'kafkajs/src/network/connection.js' {
+  const Connection: { readonly prototype: import('./inner.js').ConnectionState }
+  export default Connection
+}

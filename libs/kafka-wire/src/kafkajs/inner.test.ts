@@ -1,8 +1,12 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import kafkajs from 'kafkajs'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 import { expect, it, vi } from 'vitest'
 import { toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, errorOfCode, tameTimers } from './inner.js'
+import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs } from './inner.js'
+import type { ConnectionState } from './inner.js'
 
 const newKafka = () => new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING })
 
@@ -34,7 +38,7 @@ it('finds in its brokers and connections what it uses', async () => {
     expect(broker?.[name]).toBeTypeOf('function')
   }
   expect(broker?.connectionPool.pool).toHaveLength(2)
-  for (const name of ['isConnected', 'connect', 'send', 'rejectRequests'] as const) {
+  for (const name of ['isConnected', 'connect', 'disconnect', 'send', 'rejectRequests'] as const) {
     expect(broker?.connectionPool.pool[1]?.[name]).toBeTypeOf('function')
   }
 })
@@ -49,8 +53,8 @@ it('refuses another kafkajs', () => {
 })
 
 it('sets no timer for a queue in which nothing waits', () => {
-  tameTimers()
-  tameTimers()
+  mendKafkajs()
+  mendKafkajs()
   vi.useFakeTimers()
   const queue = Object.assign(Object.create(RequestQueue.prototype) as object, {
     pending: [] as unknown[],
@@ -70,7 +74,7 @@ it('sets no timer for a queue in which nothing waits', () => {
 
 it.each([
   [new kafkajs.KafkaJSConnectionError('refused'), 'CONNECTION_FAILED', true],
-  [new kafkajs.KafkaJSSASLAuthenticationError(), 'CONNECTION_FAILED', false],
+  [Object.assign(new Error('wrong password'), { name: 'KafkaJSSASLAuthenticationError' }), 'CONNECTION_FAILED', false],
   [errorOfCode(58), 'CONNECTION_FAILED', false],
   [errorOfCode(6), 'BROKER_REFUSED', true],
   [errorOfCode(15), 'BROKER_REFUSED', true],
@@ -90,4 +94,24 @@ it.each([
 it('leaves errors of Sluice as they are', () => {
   const error = toSluice(errorOfCode(47), 'writing')
   expect(toSluice(error, 'reading')).toBe(error)
+})
+
+it('forgets the begin of an answer when it connects anew, and connects once for all who ask', async () => {
+  mendKafkajs()
+  const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  let accepted = 0
+  server.on('connection', () => accepted++)
+  const { port } = server.address() as AddressInfo
+  const kafka = new kafkajs.Kafka({ brokers: [`127.0.0.1:${String(port)}`], logLevel: kafkajs.logLevel.NOTHING })
+  const pool = createCluster(kafka).brokerPool as unknown as { createSeedBroker(): Promise<void> }
+  await pool.createSeedBroker()
+  const { seedBroker } = pool as unknown as ReturnType<typeof createCluster>['brokerPool']
+  const connection = seedBroker?.connectionPool.pool[1] as ConnectionState
+  Object.assign(connection, { chunks: [Buffer.of(0, 0)], bytesBuffered: 2, bytesNeeded: 99 })
+  await Promise.all([connection.connect(), connection.connect(), connection.connect()])
+  expect(connection).toMatchObject({ chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
+  await dropConnection(connection, new Error('enough'))
+  expect([accepted, connection.isConnected(), connection.broker]).toEqual([1, false, `127.0.0.1:${String(port)}`])
+  server.close()
 })

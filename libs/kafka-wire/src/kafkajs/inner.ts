@@ -4,14 +4,30 @@
  */
 import type { Kafka } from 'kafkajs'
 import Encoder from 'kafkajs/src/protocol/encoder.js'
+import InnerConnection from 'kafkajs/src/network/connection.js'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 import protocolErrors from 'kafkajs/src/protocol/error.js'
+
+/** An answer begins with its size. */
+const SIZE_BYTES = 4
 
 export interface Connection {
   isConnected(): boolean
   connect(): Promise<unknown>
+  disconnect(): Promise<unknown>
   send(request: object): Promise<unknown>
   rejectRequests(error: Error): void
+  readonly socket?: { destroy(): void }
+  /** `host:port`. */
+  readonly broker: string
+}
+
+/** What a connection knows of the answer that is coming in. */
+export interface ConnectionState extends Connection {
+  connect: Connection['connect']
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
 }
 
 export interface TopicAnswer {
@@ -90,18 +106,50 @@ export function connectionsOf({ brokerPool }: Cluster): Connection[] {
   return brokers.flatMap(({ connectionPool }) => connectionPool.pool)
 }
 
-let isTamed = false
+/** Ends a connection on which nothing is answered any more: bytes that still come must not get into the next one. */
+export async function dropConnection(connection: Connection, reason: Error): Promise<void> {
+  connection.socket?.destroy()
+  connection.rejectRequests(reason)
+  await connection.disconnect()
+}
+
+let isMended = false
+
+/** Mends two faults of kafkajs, once for the process: 2.2.4 is its last version. */
+export function mendKafkajs(): void {
+  if (isMended) return
+  isMended = true
+  mendTimers()
+  mendConnect()
+}
 
 /**
  * After every answer kafkajs sets a timer for when no throttling is in force; its delay is a large negative number, so it
  * fires within a millisecond, and then sets itself again, for ever (and Node 24 warns of it). It is needed only while requests wait.
  */
-export function tameTimers(): void {
-  if (isTamed) return
-  isTamed = true
+function mendTimers(): void {
   const { prototype } = RequestQueue
   const schedule = prototype.scheduleCheckPendingRequests
   prototype.scheduleCheckPendingRequests = function (this: typeof prototype) {
     if (this.pending.length > 0) schedule.call(this)
+  }
+}
+
+/**
+ * A connection that broke within an answer keeps the first part of it, and takes what comes by the next connection for the rest:
+ * requests hang, or an exception that nobody can catch ends the process. And requests that find no connection open one each, of
+ * which all but the last are forgotten, open.
+ */
+function mendConnect(): void {
+  const { prototype } = InnerConnection
+  const connect = prototype.connect
+  const connecting = new WeakMap<Connection, Promise<unknown>>()
+  prototype.connect = function (this: ConnectionState) {
+    const known = connecting.get(this)
+    if (known !== undefined) return known
+    if (!this.isConnected()) Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: SIZE_BYTES })
+    const attempt = connect.call(this).finally(() => connecting.delete(this))
+    connecting.set(this, attempt)
+    return attempt
   }
 }

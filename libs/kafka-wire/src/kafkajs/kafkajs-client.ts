@@ -25,8 +25,8 @@ import { byTopic } from '../offsets.js'
 import { OUT_OF_RANGE, readRange } from '../range-reader.js'
 import type { RecordChunk } from '../record.js'
 import { abortable, withRetries } from '../waiting.js'
-import { toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, tameTimers } from './inner.js'
+import { silentBrokerOf, toSluice, typeOf } from './failures.js'
+import { connectionsOf, createCluster, dropConnection, mendKafkajs } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 import { KafkajsProducers } from './kafkajs-producers.js'
@@ -76,7 +76,7 @@ class KafkajsClient implements KafkaClient {
   #isClosed = false
 
   constructor(options: KafkajsClientOptions) {
-    tameTimers()
+    mendKafkajs()
     this.#clock = options.clock ?? systemClock
     this.#callTimeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS
     this.#codecs = codecsOf(options.codecs)
@@ -101,7 +101,8 @@ class KafkajsClient implements KafkaClient {
     this.#isClosed = true
     await this.#producers.close()
     // kafkajs would wait for each request that is under way.
-    for (const connection of connectionsOf(this.#cluster)) connection.rejectRequests(stopped('this client of Kafka'))
+    const reason = stopped('this client of Kafka')
+    await Promise.all(connectionsOf(this.#cluster).map((connection) => dropConnection(connection, reason)))
     await this.#cluster.disconnect()
   }
 
@@ -160,8 +161,7 @@ class KafkajsClient implements KafkaClient {
       return await abortable(this.#fetcher.fetch(request), request.signal)
     } catch (error) {
       if (request.signal?.aborted === true) throw error
-      this.#requireOpen()
-      throw toSluice(error, doing)
+      throw await this.#failure(error, doing)
     }
   }
 
@@ -219,10 +219,19 @@ class KafkajsClient implements KafkaClient {
       try {
         return await attempt()
       } catch (error) {
-        this.#requireOpen()
-        throw toSluice(error, doing)
+        throw await this.#failure(error, doing)
       }
     })
+  }
+
+  async #failure(error: unknown, doing: string): Promise<Error> {
+    this.#requireOpen()
+    const silent = silentBrokerOf(error)
+    // kafkajs would go on asking it.
+    for (const connection of connectionsOf(this.#cluster)) {
+      if (connection.broker === silent) await dropConnection(connection, error as Error)
+    }
+    return toSluice(error, doing)
   }
 
   #requireOpen(): void {

@@ -11,7 +11,6 @@ const FETCH_CONNECTION = 1
 export class KafkajsFetcher {
   readonly #cluster: Cluster
   readonly #leaders = new Map<string, ReadonlyMap<number, number>>()
-  readonly #connecting = new Map<Connection, Promise<unknown>>()
   #lookUps: Promise<unknown> = Promise.resolve()
 
   constructor(cluster: Cluster) {
@@ -22,7 +21,9 @@ export class KafkajsFetcher {
     const { topic, partition } = request
     try {
       const [broker] = [...(await this.byLeader(topic, [partition])).keys()] as [Broker]
-      const bytes = await sendRaw(await this.#connectionOf(broker), FETCH, encodeFetch(request))
+      const connection = broker.connectionPool.pool[FETCH_CONNECTION] as Connection
+      if (!connection.isConnected()) await connection.connect()
+      const bytes = await sendRaw(connection, FETCH, encodeFetch(request))
       const { errorCode, answer } = decodeFetch(bytes)
       if (errorCode !== 0) throw errorOfCode(errorCode)
       return answer
@@ -78,16 +79,5 @@ export class KafkajsFetcher {
     const done = this.#lookUps.then(work)
     this.#lookUps = done.catch(() => undefined)
     return done
-  }
-
-  /** kafkajs would open a connection for each request that finds none, and forget all but the last. */
-  async #connectionOf({ connectionPool }: Broker): Promise<Connection> {
-    const connection = connectionPool.pool[FETCH_CONNECTION] as Connection
-    if (connection.isConnected()) return connection
-    const connecting =
-      this.#connecting.get(connection) ?? connection.connect().finally(() => this.#connecting.delete(connection))
-    this.#connecting.set(connection, connecting)
-    await connecting
-    return connection
   }
 }

@@ -1,6 +1,6 @@
 import { Kafka, logLevel } from 'kafkajs'
 import { describe, expect, test } from 'vitest'
-import { describeWithInstalled, describeWithServices, kafkaJsConfig, startService } from '../index.js'
+import { describeWithInstalled, describeWithServices, kafkaJsConfig, startProxy, startService } from '../index.js'
 import type { KafkaSaslValues, KafkaValues, SaslMechanism } from './client.js'
 import { readWithJava, readWithKcat } from './oracles.js'
 
@@ -31,6 +31,15 @@ async function send(kafka: Kafka, topic: string, ...values: string[]): Promise<v
   await producer.connect()
   await producer.send({ topic, messages: values.map((value) => ({ value, partition: 0 })) })
   await producer.disconnect()
+}
+
+/** The number of the broker that leads the one partition of a topic. */
+async function leaderOf(kafka: Kafka, topic: string): Promise<number> {
+  const admin = kafka.admin()
+  await admin.connect()
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+  await admin.disconnect()
+  return topics[0]!.partitions[0]!.leader
 }
 
 async function readValues(kafka: Kafka, topic: string, count: number): Promise<string[]> {
@@ -130,24 +139,56 @@ await describeWithInstalled({ describe, test }, ['kafka'], 'a broker of its own'
   })
 })
 
-await describeWithInstalled({ describe, test }, ['kafka3'], 'three brokers', () => {
-  test('take records while each of them is killed in turn', { timeout: LONG_MS }, async () => {
-    const own = await startService('kafka3')
+await describeWithInstalled({ describe, test }, ['kafka'], 'a broker behind a proxy', () => {
+  test('is reached by it alone, and again after it was cut', { timeout: LONG_MS }, async () => {
+    const proxy = await startProxy()
+    const own = await startService('kafka', { advertised: [proxy.address] })
     try {
-      expect(own.values.bootstrap.split(',')).toHaveLength(3)
+      proxy.setTarget(own.values.targets)
+      expect(own.values.bootstrap).toBe(proxy.address)
       const kafka = clientOf(own.values)
       const topic = await createTopic(kafka)
-      for (const broker of own.processes) {
-        await broker.kill()
-        await send(kafka, topic, `without ${broker.name}`)
-        await broker.restart()
-      }
-      const found = await readWithJava(own.values, { topic })
-      expect(found.map(({ value }) => value)).toEqual(own.processes.map(({ name }) => `without ${name}`))
+      await send(kafka, topic, 'by the proxy')
+      // The connection breaks within the next request; kafkajs connects again.
+      proxy.cutAfter(10, 'up')
+      await send(kafka, topic, 'by a new connection')
+      expect(await readValues(kafka, topic, 2)).toEqual(['by the proxy', 'by a new connection'])
+      proxy.refuse()
+      const impatient = new Kafka({ ...kafkaJsConfig(own.values), logLevel: logLevel.NOTHING, retry: { retries: 0 } })
+      await expect(impatient.admin().connect()).rejects.toMatchObject({ name: 'KafkaJSNumberOfRetriesExceeded' })
     } finally {
       await own.stop()
+      await proxy.stop()
     }
   })
+})
+
+await describeWithInstalled({ describe, test }, ['kafka3'], 'three brokers', () => {
+  test(
+    'take records while one of them is killed, first the leader, then another after its restart',
+    { timeout: LONG_MS },
+    async () => {
+      const own = await startService('kafka3')
+      try {
+        expect(own.values.bootstrap.split(',')).toHaveLength(3)
+        const kafka = clientOf(own.values)
+        const topic = await createTopic(kafka)
+        await send(kafka, topic, 'before')
+        const leader = await leaderOf(kafka, topic)
+        const broker = own.processes[leader - 1]!
+        await broker.kill()
+        await send(kafka, topic, 'without its leader')
+        expect(await leaderOf(kafka, topic)).not.toBe(leader)
+        await broker.restart()
+        await own.processes[leader % 3]!.kill()
+        await send(kafka, topic, 'without another')
+        const found = await readWithJava(own.values, { topic })
+        expect(found.map(({ value }) => value)).toEqual(['before', 'without its leader', 'without another'])
+      } finally {
+        await own.stop()
+      }
+    },
+  )
 })
 
 await describeWithServices({ describe, test }, ['kafka-sasl', 'kcat'], 'a broker with a login', (services) => {
@@ -160,11 +201,18 @@ await describeWithServices({ describe, test }, ['kafka-sasl', 'kcat'], 'a broker
       const kafka = clientOf(values, mechanism)
       const topic = await createTopic(kafka)
       await send(kafka, topic, mechanism)
-      const expected = [{ partition: 0, offset: 0n, key: null, value: mechanism }]
-      expect(await readWithKcat(values, { topic, command: services.kcat.command })).toEqual(expected)
-      expect(await readWithJava(values, { topic })).toEqual(expected)
+      expect(await readValues(kafka, topic, 1)).toEqual([mechanism])
     },
   )
+
+  test('lets the readers in that are not ours', { timeout: LONG_MS }, async () => {
+    const kafka = clientOf(values)
+    const topic = await createTopic(kafka)
+    await send(kafka, topic, 'secret')
+    const expected = [{ partition: 0, offset: 0n, key: null, value: 'secret' }]
+    expect(await readWithKcat(values, { topic, command: services.kcat.command })).toEqual(expected)
+    expect(await readWithJava(values, { topic })).toEqual(expected)
+  })
 
   test.each(['plain', 'scram-sha-256', 'scram-sha-512'] as const)(
     'keeps a wrong password of %s out',

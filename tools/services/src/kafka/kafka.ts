@@ -5,8 +5,6 @@ import { warmUp, type KafkaValues } from './client.js'
 import { fetchKafka } from './install.js'
 import { KAFKA_VERSION, kafkaMissing } from './jars.js'
 
-export { kafkaJsConfig, type KafkaSaslValues, type KafkaValues } from './client.js'
-
 export interface KafkaOptions {
   /** Further lines of every broker's `server.properties`; they win. */
   readonly properties: Readonly<Record<string, string>>
@@ -17,18 +15,20 @@ export interface KafkaOptions {
   readonly advertised: readonly string[]
 }
 
-/** `targets` is there only with `advertised`: `host:port` of each broker, separated by commas. */
-export type KafkaServiceValues = KafkaValues & { readonly targets?: string }
+export interface KafkaServiceValues extends KafkaValues {
+  /** Where each broker listens for those who come by `advertised`, separated by commas; empty without it. */
+  readonly targets: string
+}
 
 export function kafkaService(kind: {
   readonly name: string
   readonly brokers: number
-}): ServiceModule<KafkaValues, KafkaOptions> {
+}): ServiceModule<KafkaServiceValues, KafkaOptions> {
   return {
     name: kind.name,
     summary: `Kafka ${KAFKA_VERSION}, ${kind.brokers === 1 ? 'one broker' : `${String(kind.brokers)} brokers`}`,
     environmentVariable: `SLUICE_${kind.name.toUpperCase()}`,
-    fromEnvironment: (bootstrap) => ({ bootstrap: requireAddresses(bootstrap) }),
+    fromEnvironment: (bootstrap) => ({ bootstrap: requireAddresses(bootstrap), targets: '' }),
     missing: kafkaMissing,
     fetch: fetchKafka,
     start: (context, options) => startCluster(kind.brokers, context, options),
@@ -51,7 +51,7 @@ async function startCluster(brokers: number, context: StartContext, options: Par
   await startBrokers(plans, context)
   const direct = plans.map(({ address }) => address).join(',')
   await warmUp({ bootstrap: direct })
-  if (advertised === undefined) return { bootstrap: direct }
+  if (advertised === undefined) return { bootstrap: direct, targets: '' }
   return { bootstrap: advertised.join(','), targets: plans.map(({ clientAddress }) => clientAddress ?? '').join(',') }
 }
 
