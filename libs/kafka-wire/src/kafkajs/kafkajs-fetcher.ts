@@ -35,6 +35,9 @@ export class KafkajsFetcher {
 
   /** Connected leaders of `partitions`, with what each leads. */
   async byLeader(topic: string, partitions: readonly number[]): Promise<Map<Broker, number[]>> {
+    // Partitions may have been added since the topic was looked up.
+    const known = this.#leaders.get(topic)
+    if (known !== undefined && !partitions.every((partition) => known.has(partition))) this.forget(topic)
     const leaders = this.#leaders.get(topic) ?? (await this.#lookUp(topic))
     const found = new Map<Broker, number[]>()
     for (const partition of partitions) {

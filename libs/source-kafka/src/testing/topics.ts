@@ -56,6 +56,29 @@ export class TestKafka {
     )
   }
 
+  /** Deletes a topic and makes it again under its name. */
+  async remake(topic: string): Promise<void> {
+    await this.admin.deleteTopics({ topics: [topic] }).catch(() => undefined)
+    // False while the old one is still being deleted.
+    while (!(await this.admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] })));
+  }
+
+  /** Adds partitions; resolves when clients are told of them. */
+  async grow(topic: string, partitions: number): Promise<void> {
+    await this.admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] })
+    while ((await this.client.metadata([topic]))[0]?.partitions.length !== partitions);
+  }
+
+  /** The same from a client that knows nothing of the topic yet: another one may not know of new partitions for a while. */
+  async addAnew(topic: string, values: readonly string[], partition = 0): Promise<void> {
+    const client = kafkajsClient({ brokers: this.brokers })
+    await client.produce(
+      topic,
+      values.map((value) => ({ partition, value })),
+    )
+    await client.close()
+  }
+
   /** Everything below the end of each partition is gone, or below `before`. */
   async deleteRecords(topic: string, partitions: readonly number[], before?: bigint): Promise<void> {
     const ends = await this.client.listOffsets(topic, partitions, 'latest')
