@@ -77,7 +77,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
   describe('partitions and topics are added', () => {
     test('new partitions join, from their beginning also where the stream began at the latest', async () => {
       const topic = await kafka.topic()
-      await kafka.add(topic, ['old'])
+      await kafka.addAnew(topic, ['old'])
       const stream = await run({ topics: topic, from: 'latest' })
       await stream.batch()
       await kafka.grow(topic, 2)
@@ -92,12 +92,12 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       const prefix = kafka.name('join')
       const first = await kafka.topic({}, `${prefix}.a`)
       await kafka.topic({}, `not-${prefix}.a`)
-      await kafka.add(first, ['of a'])
-      await kafka.add(`not-${prefix}.a`, ['of none'])
+      await kafka.addAnew(first, ['of a'])
+      await kafka.addAnew(`not-${prefix}.a`, ['of none'])
       const stream = await run({ pattern: new RegExp(`^(__.*|${prefix}[.].*)$`, 'g') })
       await stream.batch()
       const second = await kafka.topic({ partitions: 2 }, `${prefix}.b`)
-      await kafka.add(second, ['of b'], 1)
+      await kafka.addAnew(second, ['of b'], 1)
       await stream.batch()
       await stream.batch()
       expect(stream.values).toEqual(['of a', 'of b'])
@@ -109,7 +109,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       const stream = await run({ pattern: new RegExp(`^${prefix}`) })
       await stream.batch()
       expect(stream.ranges).toEqual([])
-      await kafka.add(await kafka.topic({}, `${prefix}-1`), ['there'])
+      await kafka.addAnew(await kafka.topic({}, `${prefix}-1`), ['there'])
       await stream.batch()
       await stream.batch()
       expect(stream.values).toEqual(['there'])
@@ -118,7 +118,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
     test('over a restart from the checkpoint, new partitions are read from their beginning', async () => {
       const topic = await kafka.topic()
       const checkpoint = { disk: memoryFileSystem(), checkpoint: '/ckpt', appName: 'grown' }
-      await kafka.add(topic, ['old'])
+      await kafka.addAnew(topic, ['old'])
       const options = { topics: topic, from: 'latest' } as const
       const first = await run(options, checkpoint)
       await first.batch()
@@ -134,7 +134,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
   describe('a topic is deleted', () => {
     test('which fails the application by name', async () => {
       const topic = await kafka.topic()
-      await kafka.add(topic, ['old'])
+      await kafka.addAnew(topic, ['old'])
       const stream = await run({ topics: topic })
       await stream.batch()
       await kafka.admin.deleteTopics({ topics: [topic] })
@@ -147,7 +147,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
     test('or is left, while others go on, and is read again when it is made anew', async () => {
       const prefix = kafka.name('left')
       const [gone, stays] = [`${prefix}-gone`, `${prefix}-stays`]
-      for (const topic of [gone, stays]) await kafka.add(await kafka.topic({}, topic), [`of ${topic}`])
+      for (const topic of [gone, stays]) await kafka.addAnew(await kafka.topic({}, topic), [`of ${topic}`])
       const stream = await run({ topics: [gone, stays], onDeletedTopic: 'leave' })
       await stream.batch()
       await kafka.admin.deleteTopics({ topics: [gone] })
@@ -167,7 +167,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
   describe('E15: records are deleted', () => {
     test('before they were planned: the application fails, and names the range', async () => {
       const topic = await kafka.topic()
-      await kafka.add(topic, numbered(10))
+      await kafka.addAnew(topic, numbered(10))
       const stream = await run({ topics: topic, maxRecordsPerBatch: 4 })
       await stream.batch()
       await kafka.deleteRecords(topic, [0], 7n)
@@ -177,7 +177,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
 
     test('before they were planned: onDataLoss reset goes on with what is there, and says what is lost', async () => {
       const topic = await kafka.topic()
-      await kafka.add(topic, numbered(10))
+      await kafka.addAnew(topic, numbered(10))
       const stream = await run({ topics: topic, maxRecordsPerBatch: 4, onDataLoss: 'reset' })
       await stream.batch()
       await kafka.deleteRecords(topic, [0], 7n)
@@ -188,7 +188,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
 
     test('after they were planned: the batch fails, also with reset, and again after a restart', async () => {
       const topic = await kafka.topic()
-      await kafka.add(topic, numbered(4))
+      await kafka.addAnew(topic, numbered(4))
       const checkpoint = { disk: memoryFileSystem(), checkpoint: '/ckpt', appName: 'lost' }
       const first = testContext(checkpoint)
       contexts.push(first)
@@ -212,7 +212,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
 
     test('or the topic is made anew: it ends before what is planned, which is no loss for a moment, but for long', async () => {
       const topic = await kafka.topic()
-      await kafka.add(topic, numbered(5))
+      await kafka.addAnew(topic, numbered(5))
       const stream = await run({ topics: topic, deadlineMs: 10_000 })
       await stream.batch()
       await kafka.remake(topic)

@@ -64,7 +64,7 @@ export class RangeReader<T> {
 
   /** What was fetched ahead and is not wanted any more: the batch is done. */
   async release(ranges: readonly OffsetRange[]): Promise<void> {
-    await Promise.all(ranges.map((range) => this.#taken(range)?.end(released())))
+    await Promise.all(ranges.map(async (range) => this.#taken(range)?.end(released())))
   }
 
   /** Ends all that is under way. */

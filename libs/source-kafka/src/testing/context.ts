@@ -1,5 +1,5 @@
 /** For tests: a streaming context whose batches come when the test says so. */
-import { seconds, StreamingContext, type Logger, type StreamingContextOptions } from '@sluice/core'
+import { seconds, StreamingContext, systemClock, type Logger, type StreamingContextOptions } from '@sluice/core'
 import { ManualClock, memoryFileSystem } from '@sluice/core/testing'
 
 export interface TestContext {
@@ -62,9 +62,9 @@ export function testContext({ disk, startMs, ...options }: TestContextOptions = 
 
 /** Resolves when `condition` holds; rejects after a generous time, naming it. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + DEADLINE_MS
+  const end = systemClock.monotonic() + DEADLINE_MS
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`never came true: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    if (systemClock.monotonic() > end) throw new Error(`never came true: ${what}`)
+    await systemClock.sleep(5)
   }
 }

@@ -1,4 +1,5 @@
 /** For tests on a real broker: topics of their own. */
+import { systemClock } from '@sluice/core'
 import { kafkajsClient, type KafkaClient, type RecordToProduce } from '@sluice/kafka-wire'
 import kafkajs, { type Admin, type Kafka } from 'kafkajs'
 
@@ -36,7 +37,7 @@ export class TestKafka {
 
   /** A name that no other test has. */
   name(prefix = 'test'): string {
-    return `${prefix}-${String(process.pid)}-${String(Date.now())}-${String(count++)}`
+    return `${prefix}-${String(process.pid)}-${String(systemClock.now())}-${String(count++)}`
   }
 
   async topic({ partitions = 1, replicas = 1, config = {} }: TopicOptions = {}, topic = this.name()): Promise<string> {
