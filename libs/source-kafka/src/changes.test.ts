@@ -215,6 +215,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       await kafka.addAnew(topic, numbered(5))
       const stream = await run({ topics: topic, deadlineMs: 10_000 })
       await stream.batch()
+      await kafka.admin.deleteTopics({ topics: [topic] })
       await kafka.remake(topic)
       await kafka.addAnew(topic, ['new'])
       await stream.batch()

@@ -71,7 +71,7 @@ export interface KafkaDecodeOptions<K, V, T> {
   readonly handler?: ((record: KafkaRecord<K | null, V | null>) => T) | undefined
   /**
    * What becomes of records whose key or value does not decode, or whose handler throws: they fail the batch, or go to another
-   * sink, as output `NAME/undecodable` of the application. Default: `fail`.
+   * sink, as output `NAME-undecodable` of the application, before all others. Everything is then decoded once more. Default: `fail`.
    */
   readonly onDecodeError?: 'fail' | { readonly deadLetter: Sink<UndecodableRecord> } | undefined
 }

@@ -42,7 +42,7 @@ function withoutUndecodable<T>(stream: DStream<T | Undecodable>, name: string, {
   stream
     .filter((record) => record instanceof Undecodable)
     .map((record): UndecodableRecord => (record as Undecodable).record)
-    .to(deadLetter, { name: `${name}/undecodable` })
+    .to(deadLetter, { name: `${name.replace(/[^\w.-]+/g, '-')}-undecodable` })
   return stream.filter((record) => !(record instanceof Undecodable)) as DStream<T>
 }
 
