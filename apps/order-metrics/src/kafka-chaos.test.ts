@@ -21,7 +21,7 @@ const LEADER_KILLS = Math.ceil(KILLS / 3)
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_101_201)
 const TIMEOUT_MS = 300_000 + KILLS * 60_000
 /** So that the lines last as long as the chaos does, and longer. */
-const SECONDS = 25 + 12 * KILLS
+const SECONDS = 30 + 6 * KILLS
 
 const orders = readdirSync(SAMPLE)
   .filter((name) => name.endsWith('.csv'))

@@ -6,6 +6,7 @@ import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { idle } from './idle.js'
 import { join } from './join.js'
+import { kafka } from './kafka.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -31,6 +32,7 @@ export const benchmarks: readonly Benchmark[] = [
   updateStateByKey,
   window,
   socket,
+  kafka,
   store,
   wal,
   checkpoint,
