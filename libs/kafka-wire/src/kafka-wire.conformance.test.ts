@@ -16,6 +16,7 @@ import type { Admin } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import type { KafkaClient } from './client.js'
 import { kafkajsClient } from './kafkajs/kafkajs-client.js'
+import { platformaticClient } from './platformatic/platformatic-client.js'
 import { clientSuite } from './testing/client-suite.js'
 import { createTopic, readRows, rowOf, valuesOf } from './testing/suite-kit.js'
 import type { SuiteOptions } from './testing/suite-kit.js'
@@ -36,6 +37,16 @@ const adapters: readonly Adapter[] = [
     newClient: (values, { mechanism, callTimeoutMs } = {}) =>
       kafkajsClient({ ...(kafkaJsConfig(values, mechanism) as { brokers: string[] }), callTimeoutMs }),
   },
+  {
+    name: 'platformatic',
+    newClient: (values, { mechanism = 'scram-sha-512', callTimeoutMs } = {}) => {
+      const brokers = values.bootstrap.split(',')
+      if (!isLogin(values)) return platformaticClient({ brokers, callTimeoutMs })
+      const { ca, username, password } = values
+      const sasl = { mechanism: mechanism.toUpperCase() as 'PLAIN', username, password }
+      return platformaticClient({ brokers, callTimeoutMs, ssl: { ca: [ca] }, sasl })
+    },
+  },
 ]
 
 const isLogin = (values: Values): values is ValuesOf<'kafka-sasl'> => 'username' in values
@@ -45,7 +56,13 @@ function adminOf(values: Values): Admin {
   return new kafkajs.Kafka({ ...kafkaJsConfig(values), logLevel: kafkajs.logLevel.NOTHING, retry }).admin()
 }
 
-async function produceWithKcat(values: Values, topic: string, lines: string, args: readonly string[]): Promise<void> {
+async function produceWithKcat(
+  command: string,
+  values: Values,
+  topic: string,
+  lines: string,
+  args: readonly string[],
+): Promise<void> {
   const login = isLogin(values)
     ? {
         'security.protocol': 'sasl_ssl',
@@ -58,7 +75,7 @@ async function produceWithKcat(values: Values, topic: string, lines: string, arg
   const settings = Object.entries(login).flatMap((pair) => ['-X', pair.join('=')])
   const to = ['-P', '-b', values.bootstrap, '-t', topic]
   const hasPartition = !args.some((arg) => arg.startsWith('topic.partitioner'))
-  const child = spawn('kcat', [...to, ...(hasPartition ? ['-p', '0'] : []), ...args, ...settings], {
+  const child = spawn(command, [...to, ...(hasPartition ? ['-p', '0'] : []), ...args, ...settings], {
     stdio: ['pipe', 'inherit', 'inherit'],
   })
   child.stdin.end(lines)
@@ -66,24 +83,30 @@ async function produceWithKcat(values: Values, topic: string, lines: string, arg
   expect(code).toBe(0)
 }
 
-function suiteOptions(values: Values, adapter: Adapter, admin: Admin, mechanism?: Mechanism): SuiteOptions {
+function suiteOptions(
+  values: Values,
+  command: string,
+  adapter: Adapter,
+  admin: Admin,
+  mechanism?: Mechanism,
+): SuiteOptions {
   return {
     newClient: (options) =>
       adapter.newClient(values, { ...options, ...(mechanism === undefined ? {} : { mechanism }) }),
     admin,
     oracles: {
-      kcat: (topic) => readWithKcat(values, { topic, encoding: 'base64' }),
+      kcat: (topic) => readWithKcat(values, { topic, encoding: 'base64', command }),
       java: (topic) => readWithJava(values, { topic, encoding: 'base64' }),
     },
-    kcat: (topic, lines, args) => produceWithKcat(values, topic, lines, args),
+    kcat: (topic, lines, args) => produceWithKcat(command, values, topic, lines, args),
   }
 }
 
-await describeWithServices({ describe, test }, ['kafka', 'kcat'], 'a broker', ({ kafka }) => {
+await describeWithServices({ describe, test }, ['kafka', 'kcat'], 'a broker', ({ kafka, kcat }) => {
   const admin = adminOf(kafka)
   beforeAll(() => admin.connect())
   afterAll(() => admin.disconnect())
-  for (const adapter of adapters) clientSuite(adapter.name, suiteOptions(kafka, adapter, admin))
+  for (const adapter of adapters) clientSuite(adapter.name, suiteOptions(kafka, kcat.command, adapter, admin))
 })
 
 await describeWithServices({ describe, test }, ['kafka-sasl', 'kcat'], 'a broker with TLS and a login', (services) => {
@@ -92,7 +115,10 @@ await describeWithServices({ describe, test }, ['kafka-sasl', 'kcat'], 'a broker
   beforeAll(() => admin.connect())
   afterAll(() => admin.disconnect())
   for (const adapter of adapters) {
-    clientSuite(`${adapter.name} by SCRAM`, suiteOptions(values, adapter, admin, 'scram-sha-512'))
+    clientSuite(
+      `${adapter.name} by SCRAM`,
+      suiteOptions(values, services.kcat.command, adapter, admin, 'scram-sha-512'),
+    )
 
     it.each(['plain', 'scram-sha-256'] as const)(`${adapter.name} logs in by %s`, async (mechanism) => {
       const topic = await createTopic(admin, `login-${adapter.name}-${mechanism}-${String(process.pid)}`)

@@ -90,6 +90,43 @@ class GuardedProducer implements TransactionalProducer {
   }
 }
 
+export interface ProducerFactory<P> {
+  make(): Promise<P>
+  discard(producer: P): Promise<unknown>
+}
+
+/** One producer for all plain records, used by one call after the other; a failed call costs it, see {@link guarded}. */
+export class SharedProducer<P> {
+  readonly #factory: ProducerFactory<P>
+  #producer: Promise<P> | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(factory: ProducerFactory<P>) {
+    this.#factory = factory
+  }
+
+  use(work: (producer: P) => Promise<void>): Promise<void> {
+    const done = this.#turn.then(async () => {
+      this.#producer ??= this.#factory.make()
+      try {
+        await work(await this.#producer)
+      } catch (error) {
+        this.discard()
+        throw error
+      }
+    })
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** The next call takes a new one. */
+  discard(): void {
+    const old = this.#producer
+    this.#producer = undefined
+    old?.then((producer) => this.#factory.discard(producer)).catch(() => undefined)
+  }
+}
+
 /** The records of each partition, in order. */
 export function byPartition(
   records: readonly RecordToProduce[],

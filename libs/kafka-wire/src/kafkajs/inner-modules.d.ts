@@ -15,6 +15,6 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
   export default RequestQueue
 }
 declare module 'kafkajs/src/network/connection.js' {
-  const Connection: { readonly prototype: import('./inner.js').ConnectionState }
+  const Connection: { readonly prototype: object }
   export default Connection
 }

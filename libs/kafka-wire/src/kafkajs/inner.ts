@@ -30,7 +30,7 @@ export interface ConnectionState extends Connection {
   bytesNeeded: number
 }
 
-export interface TopicAnswer {
+interface TopicAnswer {
   readonly topic: string
   readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[]
 }
@@ -141,7 +141,7 @@ function mendTimers(): void {
  * which all but the last are forgotten, open.
  */
 function mendConnect(): void {
-  const { prototype } = InnerConnection
+  const prototype = InnerConnection.prototype as ConnectionState
   const connect = prototype.connect
   const connecting = new WeakMap<Connection, Promise<unknown>>()
   prototype.connect = function (this: ConnectionState) {

@@ -16,8 +16,9 @@ import type { CodecName, Codecs } from '../codecs/codecs.js'
 import { requireCompressor } from '../codecs/codecs.js'
 import { stopped } from '../errors.js'
 import { byTopic } from '../offsets.js'
-import { allEnded, bufferOf, byPartition, guarded } from '../producing.js'
-import { abortable, withRetries } from '../waiting.js'
+import { Partitioner } from '../partitioner.js'
+import { allEnded, bufferOf, byPartition, guarded, SharedProducer } from '../producing.js'
+import { abortable, reasonOf, withRetries } from '../waiting.js'
 import { toSluice } from './failures.js'
 
 export interface ProducersParts {
@@ -45,32 +46,29 @@ const TYPES = {
 
 export class KafkajsProducers {
   readonly #parts: ProducersParts
-  readonly #partitioner = Partitioners.DefaultPartitioner()
+  readonly #partitioner = new Partitioner()
   readonly #open = new Set<Producer>()
-  #plain: Promise<Producer> | undefined
+  readonly #shared: SharedProducer<Producer>
   #isClosed = false
-  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(parts: ProducersParts) {
     this.#parts = parts
+    this.#shared = new SharedProducer({
+      make: () => this.#connected(),
+      discard: (producer) => this.#discard(producer),
+    })
   }
 
-  /** One call after the other: after a failed one the next must take a new producer, see `guarded`. */
   produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
-    const work = this.#turn.then(async () => {
-      if (this.#isClosed) throw stopped('this client of Kafka')
-      options.signal?.throwIfAborted()
-      try {
-        await this.#send(await (this.#plain ??= this.#connected({ idempotent: true })), topic, records, options)
-      } catch (error) {
-        const failed = this.#plain
-        this.#plain = undefined
-        void failed?.then((producer) => this.#discard(producer)).catch(() => undefined)
-        throw toSluice(error, `writing to ${topic}`)
-      }
+    const doing = `writing to ${topic}`
+    const work = this.#shared.use(async (producer) => {
+      if (options.signal?.aborted === true) throw reasonOf(options.signal)
+      await translated(doing, () => this.#send(producer, topic, records, options))
     })
-    this.#turn = work.catch(() => undefined)
-    return abortable(work, options.signal)
+    return abortable(
+      translated(doing, () => work),
+      options.signal,
+    )
   }
 
   transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
@@ -132,10 +130,7 @@ export class KafkajsProducers {
     const { compression = 'none' } = options
     if (compression !== 'none') registerCodec(compression, requireCompressor(this.#parts.codecs, compression, topic))
     const partitions = await this.#parts.partitionsOf(topic, options.signal)
-    const partitionMetadata = partitions.map(({ partition, leader }) => ({ partitionId: partition, leader })) as never
-    const groups = byPartition(records, (record) =>
-      this.#partitioner({ topic, partitionMetadata, message: toMessage(record) }),
-    )
+    const groups = byPartition(records, (record) => this.#partitioner.partitionOf(record, partitions.length))
     await allEnded(
       [...groups].map(([partition, some]) => {
         const messages = some.map((record) => ({ ...toMessage(record), partition }))
@@ -144,8 +139,9 @@ export class KafkajsProducers {
     )
   }
 
-  async #connected(options: { readonly idempotent: true }): Promise<Producer> {
-    const producer = this.#parts.kafka.producer({ ...options, ...commonOptions() })
+  async #connected(): Promise<Producer> {
+    if (this.#isClosed) throw stopped('this client of Kafka')
+    const producer = this.#parts.kafka.producer({ idempotent: true, ...commonOptions() })
     this.#open.add(producer)
     await producer.connect()
     return producer

@@ -73,7 +73,7 @@ function sized(bytes: Buffer | string | null): Buffer {
   return Buffer.concat([varint(data.length), data])
 }
 
-export function varint(value: number): Buffer {
+function varint(value: number): Buffer {
   let rest = value < 0 ? BigInt(-value) * 2n - 1n : BigInt(value) * 2n
   const bytes: number[] = []
   for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128)

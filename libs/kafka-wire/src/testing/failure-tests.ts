@@ -2,7 +2,12 @@ import { expect, it } from 'vitest'
 import { readRows, valuesOf } from './suite-kit.js'
 import type { Kit } from './suite-kit.js'
 
-export function failureTests({ client, newClient, newTopic }: Kit): void {
+export function failureTests(kit: Kit): void {
+  endingTests(kit)
+  concurrencyTests(kit)
+}
+
+function endingTests({ client, newClient, newTopic }: Kit): void {
   it('refuses everything once it is closed, and closes at once while a fetch waits', async () => {
     const topic = await newTopic()
     const closing = newClient()
@@ -54,7 +59,9 @@ export function failureTests({ client, newClient, newTopic }: Kit): void {
     await expect(client.produce(topic, valuesOf(1), options)).rejects.toBe(reason)
     expect((await client.listOffsets(topic, [0], 'latest')).get(0)).toBe(0n)
   })
+}
 
+function concurrencyTests({ client, newClient, newTopic }: Kit): void {
   it('reads many partitions at once', async () => {
     const topic = await newTopic(12)
     const partitions = Array.from({ length: 12 }, (_, partition) => partition)

@@ -11,7 +11,7 @@ export type LogEvent =
   | { readonly type: 'end'; readonly producer: bigint; readonly how: 'abort' | 'commit' }
   | { readonly type: 'gap'; readonly size: number }
 
-export interface Coding {
+interface Coding {
   readonly id: number
   readonly compress: (bytes: Buffer) => Uint8Array
 }

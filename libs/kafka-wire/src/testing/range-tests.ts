@@ -11,6 +11,7 @@ const LONG_MS = 120_000
 
 export function rangeTests(kit: Kit): void {
   contentTests(kit)
+  placeTests(kit)
   codecTests(kit)
   sizeTests(kit)
   compactionTests(kit)
@@ -66,6 +67,10 @@ function contentTests(kit: Kit): void {
     expect((found[3] as unknown[])[1]).toBe('schlüssel')
     expect(await readRows(client, topic, { to: 4n })).toEqual(await oracleRows(kit, topic))
   })
+}
+
+function placeTests(kit: Kit): void {
+  const { client, newTopic } = kit
 
   it('sends keyed records where Java sends them, and others to all partitions', async () => {
     const topic = await newTopic(4)

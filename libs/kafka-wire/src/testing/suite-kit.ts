@@ -4,7 +4,7 @@ import type { Admin, ITopicConfig } from 'kafkajs'
 import { expect } from 'vitest'
 import type { KafkaClient, RangeRequest, RecordToProduce } from '../client.js'
 
-export interface OracleRow {
+interface OracleRow {
   readonly partition: number
   readonly offset: bigint
   readonly key: string | null
@@ -12,7 +12,7 @@ export interface OracleRow {
 }
 
 /** Reads the committed rows of a topic, with bytes as base64. */
-export type Oracle = (topic: string) => Promise<readonly OracleRow[]>
+type Oracle = (topic: string) => Promise<readonly OracleRow[]>
 
 export interface SuiteOptions {
   /** A client for the broker under test; closed by the suite. */
