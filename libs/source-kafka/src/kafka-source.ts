@@ -12,7 +12,7 @@ import { startOffsets, type NextOffsets } from './offsets.js'
 import { planRanges, positionsIn, type OffsetRange } from './plan.js'
 import { RangeReader } from './range-reader.js'
 import type { Undecodable } from './record.js'
-import { topicGone, TopicWatch } from './watch.js'
+import { noAnswer, topicGone, TopicWatch } from './watch.js'
 
 export interface KafkaSourceParts<T> {
   readonly options: KafkaSourceOptions
@@ -76,6 +76,22 @@ export class KafkaSource<T> implements InputSource<T | Undecodable, KafkaPlan> {
       },
       { once: true },
     )
+    const timer = new AbortController()
+    const { deadlineMs } = this.#settings
+    const late = context.clock.sleep(deadlineMs, timer.signal).then(
+      () => {
+        throw noAnswer(deadlineMs)
+      },
+      () => undefined,
+    )
+    try {
+      await Promise.race([this.#open(client, context), late])
+    } finally {
+      timer.abort()
+    }
+  }
+
+  async #open(client: KafkaClient, context: InputContext): Promise<void> {
     const { signal } = this.#ended
     const { clock, logger } = context
     await client.connect({ signal })

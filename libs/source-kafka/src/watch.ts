@@ -51,20 +51,23 @@ export class TopicWatch {
   #polledAt = -Infinity
   #isAway = false
   #failure: unknown
+  /** Of the poll that is under way. */
+  #signal: AbortSignal
 
   constructor(parts: WatchParts) {
     this.#parts = parts
+    this.#signal = parts.signal
   }
 
   /** What there is to read; rejects when a topic is missing that was named. */
   async topics(): Promise<readonly TopicMetadata[]> {
-    const { client, selection, signal } = this.#parts
+    const { client, selection } = this.#parts
     if (selection.kind === 'pattern') {
-      const all = await client.metadata(selection.pattern, { signal })
+      const all = await client.metadata(selection.pattern, { signal: this.#signal })
       // Kafka's own, such as __consumer_offsets, are nobody's data.
       return all.filter(({ topic }) => !topic.startsWith('__'))
     }
-    const all = await client.metadata(namesOf(selection), { signal })
+    const all = await client.metadata(namesOf(selection), { signal: this.#signal })
     return all.map((topic) => selected(topic, selection))
   }
 
@@ -109,24 +112,57 @@ export class TopicWatch {
     return this.#polling !== undefined
   }
 
+  /** What does not answer at all is given up and asked anew: nothing may stand still for ever, and in silence. */
   async #poll(): Promise<void> {
-    const { clock, logger, refreshMs, signal } = this.#parts
-    try {
-      if (clock.monotonic() >= this.#refreshAt) {
-        this.#refreshAt = clock.monotonic() + refreshMs
-        await this.#refresh()
-      }
-      await this.#askEnds()
-      this.#polledAt = clock.monotonic()
-      if (this.#isAway) logger.info(`[${COMPONENT}] the brokers answer again`)
-      this.#isAway = false
-    } catch (error) {
-      if (signal.aborted) return
-      this.#refreshAt = -Infinity
-      if (!isSluiceError(error) || !error.retryable) this.#failure ??= error
-      else if (!this.#isAway) logger.warn(`[${COMPONENT}] ${messageOf(error)}; nothing is planned until they answer`)
-      this.#isAway = true
+    const { clock, deadlineMs, signal } = this.#parts
+    const poll = new AbortController()
+    const abort = (): void => {
+      poll.abort(signal.reason)
     }
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    this.#signal = poll.signal
+    const timer = new AbortController()
+    const late = clock.sleep(deadlineMs, timer.signal).then(
+      () => {
+        poll.abort(noAnswer(deadlineMs))
+        throw noAnswer(deadlineMs)
+      },
+      () => undefined,
+    )
+    try {
+      await Promise.race([this.#ask(), late])
+      this.#answered()
+    } catch (error) {
+      if (!signal.aborted) this.#failed(error)
+    } finally {
+      timer.abort()
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const { clock, refreshMs } = this.#parts
+    if (clock.monotonic() >= this.#refreshAt) {
+      this.#refreshAt = clock.monotonic() + refreshMs
+      await this.#refresh()
+    }
+    await this.#askEnds()
+  }
+
+  #answered(): void {
+    const { clock, logger } = this.#parts
+    this.#polledAt = clock.monotonic()
+    if (this.#isAway) logger.info(`[${COMPONENT}] the brokers answer again`)
+    this.#isAway = false
+  }
+
+  #failed(error: unknown): void {
+    const { logger } = this.#parts
+    this.#refreshAt = -Infinity
+    if (!isSluiceError(error) || !error.retryable) this.#failure ??= error
+    else if (!this.#isAway) logger.warn(`[${COMPONENT}] ${messageOf(error)}; nothing is planned until they answer`)
+    this.#isAway = true
   }
 
   async #refresh(): Promise<void> {
@@ -139,10 +175,10 @@ export class TopicWatch {
 
   /** Those of the named topics that are there. */
   async #named(selection: Selection): Promise<TopicMetadata[]> {
-    const { client, signal } = this.#parts
+    const { client } = this.#parts
     const found = await Promise.all(
       namesOf(selection).map((topic) =>
-        client.metadata([topic], { signal }).catch((error: unknown) => {
+        client.metadata([topic], { signal: this.#signal }).catch((error: unknown) => {
           if (isMissingTopic(error)) return []
           throw error
         }),
@@ -177,12 +213,12 @@ export class TopicWatch {
 
   /** New partitions are read from their beginning; of the others it is seen that nothing is lost. */
   async #take(topics: readonly TopicMetadata[]): Promise<void> {
-    const { client, signal, logger } = this.#parts
+    const { client, logger } = this.#parts
     for (const { topic, partitions } of topics) {
       // One that is just being made may have no leader yet.
       const numbers = partitions.filter(({ leader }) => leader >= 0).map(({ partition }) => partition)
       if (numbers.length === 0) continue
-      const earliest = await client.listOffsets(topic, numbers, 'earliest', { signal })
+      const earliest = await client.listOffsets(topic, numbers, 'earliest', { signal: this.#signal })
       for (const [partition, offset] of earliest) {
         const watched = this.#partitions.get(partitionName(topic, partition))
         if (watched !== undefined) {
@@ -214,10 +250,10 @@ export class TopicWatch {
   }
 
   async #askEndsOf(topic: string, partitions: readonly number[]): Promise<void> {
-    const { client, isolation, signal } = this.#parts
+    const { client, isolation } = this.#parts
     try {
       const moment = isolation === 'committed' ? 'last-stable' : 'latest'
-      const ends = await client.listOffsets(topic, partitions, moment, { signal })
+      const ends = await client.listOffsets(topic, partitions, moment, { signal: this.#signal })
       for (const [partition, end] of ends) await this.#tellEnd(partitionName(topic, partition), end)
     } catch (error) {
       if (!isMissingTopic(error)) throw error
@@ -234,11 +270,11 @@ export class TopicWatch {
       watched.shrunkSince = undefined
       return
     }
-    const { client, clock, deadlineMs, signal } = this.#parts
+    const { client, clock, deadlineMs } = this.#parts
     watched.shrunkSince ??= clock.monotonic()
     if (clock.monotonic() - watched.shrunkSince < deadlineMs) return
     const { topic, partition } = watched
-    const earliest = await client.listOffsets(topic, [partition], 'earliest', { signal })
+    const earliest = await client.listOffsets(topic, [partition], 'earliest', { signal: this.#signal })
     this.#lost(watched, end, watched.next, earliest.get(partition) ?? end)
   }
 
@@ -259,6 +295,15 @@ export class TopicWatch {
         `keep records for longer than the stream may be late, and start with onDataLoss: 'reset' to go on at ${String(restart)}`,
     })
   }
+}
+
+export function noAnswer(afterMs: number): SluiceError {
+  return new SluiceError({
+    code: 'TIMEOUT',
+    component: COMPONENT,
+    message: `the brokers have not answered within ${String(afterMs)} ms; are they up?`,
+    retryable: true,
+  })
 }
 
 export function topicGone(topic: string): SluiceError {

@@ -1,12 +1,11 @@
 /** Makes records of a chunk, as many at a time as are asked for. */
 import { isSluiceError, SluiceError } from '@sluice/core'
-import type { RecordChunk, RecordCursor } from '@sluice/kafka-wire'
+import type { RecordChunk, RecordCursor, RecordHeader } from '@sluice/kafka-wire'
 import { COMPONENT } from '../component.js'
 import { Undecodable, type KafkaRecord } from '../record.js'
+import { compileLoop, type Fill, type LoopState } from './compile-decoding.js'
 import type { Deserializer } from './deserializer.js'
 import { messageOf } from './message.js'
-import { bytes } from './deserializer.js'
-import { DecodeFailure, headersOf, partsOf, RecordView, type Parts } from './record-view.js'
 
 export interface DecodeOptions<K, V, T> {
   readonly key?: Deserializer<K> | undefined
@@ -16,122 +15,60 @@ export interface DecodeOptions<K, V, T> {
   readonly keepsUndecodable: boolean
 }
 
-/** Makes the record on which the cursor stands. */
-type Make<T> = () => T
-
 /** How the records of one stream are made. */
 export interface Decoding<T> {
   decoder(chunk: RecordChunk): ChunkDecoder<T>
 }
 
-export function decodingOf<K, V, T>(options: DecodeOptions<K, V, T>): Decoding<T> {
-  return new OptionsDecoding(options)
-}
-
-class OptionsDecoding<K, V, T> implements Decoding<T> {
-  readonly #options: DecodeOptions<K, V, T>
-  readonly #parts: Parts<K, V>
-  /** Whether a key or value may have to wait for something. */
-  readonly #prepares: boolean
-
-  constructor(options: DecodeOptions<K, V, T>) {
-    const { key, value, handler } = options
-    this.#options = options
-    // A handler sees views; records that are handed out have bytes of their own.
-    const plain = handler === undefined ? (bytes as unknown) : undefined
-    this.#parts = partsOf(
-      key ?? (plain as Deserializer<K> | undefined),
-      value ?? (plain as Deserializer<V> | undefined),
-    )
-    this.#prepares = prepareOf(key) !== undefined || prepareOf(value) !== undefined
-  }
-
-  decoder(chunk: RecordChunk): ChunkDecoder<T> {
-    const cursor = chunk.records()
-    const options = this.#options
-    return new ChunkDecoder({
-      chunk,
-      cursor,
-      make: this.#maker(chunk, cursor),
-      prepare: this.#prepares ? () => pending(options, cursor) : undefined,
-      keepsUndecodable: options.keepsUndecodable,
-    })
-  }
-
-  #maker(chunk: RecordChunk, cursor: RecordCursor): Make<T> {
-    const { handler } = this.#options
-    const { topic, partition } = chunk
-    const parts = this.#parts
-    if (handler === undefined) return () => recordOf(topic, partition, cursor, parts) as T
-    const view = new RecordView(chunk, cursor, parts)
-    return () => {
-      const made = handler(view)
-      if ((made as unknown) === view) throw keptView()
-      return made
-    }
-  }
-}
-
-function recordOf<K, V>(
-  topic: string,
-  partition: number,
-  cursor: RecordCursor,
-  parts: Parts<K, V>,
-): KafkaRecord<K | null, V | null> {
+export function decodingOf<K, V, T>({ key, value, handler, keepsUndecodable }: DecodeOptions<K, V, T>): Decoding<T> {
+  const loopOf = compileLoop(
+    { key, value, handler, prepare: prepareOf(key, value) },
+    { headersOf, decodeFailed, keptView },
+  )
   return {
-    topic,
-    partition,
-    offset: cursor.offset,
-    timestamp: cursor.timestampMs,
-    key: parts.key(cursor),
-    value: parts.value(cursor),
-    headers: headersOf(cursor),
+    decoder(chunk) {
+      const cursor = chunk.records()
+      return new ChunkDecoder<T>({ chunk, cursor, fill: loopOf(chunk, cursor), keepsUndecodable })
+    },
   }
 }
 
-function pending(
-  { key, value }: Pick<DecodeOptions<unknown, unknown, unknown>, 'key' | 'value'>,
-  cursor: RecordCursor,
-): Promise<void> | undefined {
-  return pendingPart(key, cursor.key) ?? pendingPart(value, cursor.value)
-}
-
-function pendingPart(deserializer: Deserializer<unknown> | undefined, data: Buffer | null): Promise<void> | undefined {
-  return data === null ? undefined : prepareOf(deserializer)?.(data)
-}
-
+/** What a key or value has to wait for, where one of them may. */
 function prepareOf(
-  deserializer: Deserializer<unknown> | undefined,
-): ((data: Buffer) => Promise<void> | undefined) | undefined {
-  return deserializer?.from === 'bytes' ? deserializer.prepare?.bind(deserializer) : undefined
+  key: Deserializer<unknown> | undefined,
+  value: Deserializer<unknown> | undefined,
+): ((cursor: RecordCursor) => Promise<void> | undefined) | undefined {
+  const keyPrepare = key?.from === 'bytes' ? key.prepare?.bind(key) : undefined
+  const valuePrepare = value?.from === 'bytes' ? value.prepare?.bind(value) : undefined
+  if (keyPrepare === undefined && valuePrepare === undefined) return undefined
+  const pending = (prepare: typeof keyPrepare, data: Buffer | null): Promise<void> | undefined =>
+    data === null ? undefined : prepare?.(data)
+  return (cursor) => pending(keyPrepare, cursor.key) ?? pending(valuePrepare, cursor.value)
 }
 
-interface DecoderParts<T> {
+interface DecoderParts {
   readonly chunk: RecordChunk
   readonly cursor: RecordCursor
-  readonly make: Make<T>
-  readonly prepare: (() => Promise<void> | undefined) | undefined
+  readonly fill: Fill
   readonly keepsUndecodable: boolean
 }
 
 export class ChunkDecoder<T> {
-  readonly #parts: DecoderParts<T>
-  /** What the record on which the cursor stands waits for. */
-  #pending: Promise<void> | undefined
-  #isDone = false
+  readonly #parts: DecoderParts
+  readonly #state: LoopState = { isReading: false, isDone: false, pending: undefined }
   #isChecked = false
 
-  constructor(parts: DecoderParts<T>) {
+  constructor(parts: DecoderParts) {
     this.#parts = parts
   }
 
   get isDone(): boolean {
-    return this.#isDone
+    return this.#state.isDone
   }
 
   /** Await it before the next `take`. */
   get pending(): Promise<void> | undefined {
-    return this.#pending
+    return this.#state.pending
   }
 
   /** At most so many records; fewer at the end of the chunk, and where one has to wait. */
@@ -139,56 +76,37 @@ export class ChunkDecoder<T> {
     const records: (T | Undecodable)[] = []
     while (records.length < most) {
       try {
-        if (!this.#fill(records, most)) return records
+        if (!this.#parts.fill(records, most, this.#state)) break
       } catch (error) {
         records.push(this.#undecodable(error))
       }
     }
+    if (!this.#isChecked) this.#check(records[0])
     return records
   }
 
-  /** False when no more is to be had now. */
-  #fill(records: (T | Undecodable)[], most: number): boolean {
-    const { make, prepare } = this.#parts
-    while (records.length < most) {
-      // A record that had to wait is still the one on which the cursor stands.
-      if (this.#pending === undefined && !this.#next()) return false
-      if (prepare !== undefined) {
-        this.#pending = prepare()
-        if (this.#pending !== undefined) return false
-      }
-      const made = make()
-      if (!this.#isChecked) this.#check(made)
-      records.push(made)
-    }
-    return true
-  }
-
   /** The first record tells whether something is asynchronous that must not be. */
-  #check(made: T): void {
+  #check(first: T | Undecodable | undefined): void {
+    if (first === undefined) return
     this.#isChecked = true
-    const { key, value } = (made ?? {}) as Partial<KafkaRecord<unknown, unknown>>
-    if ([made, key, value].some(isPromise)) throw asynchronous()
-  }
-
-  #next(): boolean {
-    let has: boolean
-    try {
-      has = this.#parts.cursor.next()
-    } catch (error) {
-      throw new ReadFailure(error)
-    }
-    this.#isDone = !has
-    return has
+    const { key, value } = (first ?? {}) as Partial<KafkaRecord<unknown, unknown>>
+    if ([first, key, value].some(isPromise)) throw asynchronous()
   }
 
   #undecodable(error: unknown): Undecodable {
-    if (error instanceof ReadFailure) throw error.cause
+    if (this.#state.isReading) throw error
     if (!this.#parts.keepsUndecodable || isSluiceError(error)) throw this.#explained(error)
     const { chunk, cursor } = this.#parts
-    const { topic, partition } = chunk
-    const record = recordOf(topic, partition, cursor, partsOf(bytes, bytes))
-    return new Undecodable({ ...record, message: messageOf(error) })
+    return new Undecodable({
+      topic: chunk.topic,
+      partition: chunk.partition,
+      offset: cursor.offset,
+      timestamp: cursor.timestampMs,
+      key: copyOf(cursor.key),
+      value: copyOf(cursor.value),
+      headers: headersOf(cursor),
+      message: messageOf(error),
+    })
   }
 
   #explained(error: unknown): SluiceError {
@@ -207,11 +125,23 @@ export class ChunkDecoder<T> {
   }
 }
 
-/** What reading threw: never the fault of one record. */
-class ReadFailure extends Error {
-  constructor(cause: unknown) {
-    super('reading failed', { cause })
-  }
+/** What a deserializer threw, told apart from what a handler throws by itself. */
+class DecodeFailure extends Error {}
+
+function decodeFailed(part: string, error: unknown): Error {
+  return new DecodeFailure(`the ${part} does not decode: ${messageOf(error)}`, { cause: error })
+}
+
+const NO_HEADERS: readonly RecordHeader[] = []
+
+/** In buffers of their own. */
+function headersOf(cursor: RecordCursor): readonly RecordHeader[] {
+  const { headers } = cursor
+  return headers.length === 0 ? NO_HEADERS : headers.map(({ name, value }) => ({ name, value: copyOf(value) }))
+}
+
+function copyOf(view: Buffer | null): Buffer | null {
+  return view === null ? null : Buffer.from(view)
 }
 
 function keptView(): SluiceError {
