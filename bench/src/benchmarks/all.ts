@@ -7,6 +7,8 @@ import { compile } from './compile.js'
 import { idle } from './idle.js'
 import { join } from './join.js'
 import { kafka } from './kafka.js'
+import { kafkaLatency } from './kafka-latency.js'
+import { kafkaMemory } from './kafka-memory.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -33,6 +35,8 @@ export const benchmarks: readonly Benchmark[] = [
   window,
   socket,
   kafka,
+  kafkaLatency,
+  kafkaMemory,
   store,
   wal,
   checkpoint,

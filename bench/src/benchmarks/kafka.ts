@@ -27,7 +27,7 @@ export const kafka: Benchmark = {
       const topic = await broker.fill(count)
       const ends = await broker.client.listOffsets(topic, [0, 1, 2, 3], 'latest')
       const runs = { broker, topic, ends, count }
-      return measure(contestsOf(runs), sizes.repeats({ warmUp: 2, rounds: 7 }))
+      return measure(contestsOf(runs), sizes.repeats({ warmUp: 1, rounds: 5 }))
     })) ?? [],
 }
 
