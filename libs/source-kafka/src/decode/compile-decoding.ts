@@ -5,10 +5,10 @@
  */
 import { compileFunction } from 'node:vm'
 import type { RecordCursor } from '@sluice/kafka-wire'
-import type { Deserializer } from './deserializer.js'
+import { string, type Deserializer } from './deserializer.js'
 
-/** How a key or value is made: of text or bytes by a deserializer, a copy of the bytes, or a view of them. */
-type PartKind = 'text' | 'bytes' | 'copy' | 'view'
+/** How a key or value is made: of text or bytes by a deserializer, as the text itself, as a copy of the bytes, or as a view of them. */
+type PartKind = 'text' | 'bytes' | 'plain-text' | 'copy' | 'view'
 
 export interface Place {
   readonly topic: string
@@ -82,6 +82,7 @@ export function compileLoop(
 }
 
 function kindOf(deserializer: Deserializer<unknown> | undefined, hasHandler: boolean): PartKind {
+  if (deserializer === string) return 'plain-text'
   return deserializer?.from ?? (hasHandler ? 'view' : 'copy')
 }
 
@@ -132,8 +133,8 @@ const PLAIN = `out.push({ topic: place.topic, partition: place.partition, offset
         key: view.key, value: view.value, headers: view.headers })`
 
 function partSource(part: 'key' | 'value', decode: string, kind: PartKind): string {
-  const data = `this.#cursor.${kind === 'text' ? `${part}Text` : part}`
-  if (kind === 'view') return `return ${data}`
+  const data = `this.#cursor.${kind === 'text' || kind === 'plain-text' ? `${part}Text` : part}`
+  if (kind === 'view' || kind === 'plain-text') return `return ${data}`
   const make = kind === 'copy' ? 'copy' : decode
   return `const data = ${data}
     if (data === null) return null
