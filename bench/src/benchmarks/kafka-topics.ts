@@ -6,7 +6,7 @@ import { ServiceError, startService } from '@sluice/services'
 import kafkajs from 'kafkajs'
 
 export const PARTITIONS = 4
-export const USERS = 1_000
+const USERS = 1_000
 const ROW_BYTES = 100
 
 export interface Event {
@@ -56,7 +56,7 @@ async function makeTopic(bootstrap: string): Promise<string> {
   return topic
 }
 
-export function rowOf(index: number): string {
+function rowOf(index: number): string {
   const start = `{"user":${String(index % USERS)},"amount":${String(index % 97)},"text":"`
   return `${start.padEnd(ROW_BYTES - 2, 'x')}"}`
 }

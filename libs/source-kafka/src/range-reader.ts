@@ -7,7 +7,7 @@ import { messageOf } from './decode/message.js'
 import type { OffsetRange } from './plan.js'
 import type { Undecodable } from './record.js'
 
-export interface ReadOptions {
+interface ReadOptions {
   readonly isolation: Isolation
   readonly deadlineMs: number
   readonly maxRetries: number

@@ -9,14 +9,19 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { ServerProcess } from '@sluice/services'
 import kafkajs, { type Admin } from 'kafkajs'
 import { startApp, type AppExit, type RunningApp } from './run-app.js'
+
+interface Broker {
+  kill(): Promise<void>
+  /** Resolves when it is ready. */
+  restart(): Promise<void>
+}
 
 export interface KafkaChaosOptions {
   readonly bootstrap: string
   /** In the order of their ids, from 1. */
-  readonly brokers: readonly ServerProcess[]
+  readonly brokers: readonly Broker[]
   readonly topic: string
   /** Holds what is produced, as `*.csv`. */
   readonly data: string
@@ -169,7 +174,7 @@ class KafkaChaos {
     for (let i = 1; i <= leaderKills; i++) {
       await sleep(random() * LONGEST_PAUSE_MS)
       const leader = await this.#leaderOf(Math.floor(random() * PARTITIONS))
-      const broker = brokers[leader - 1] as ServerProcess
+      const broker = brokers[leader - 1] as Broker
       this.#isBrokerAway = true
       await broker.kill()
       this.#counts.leaderKills++

@@ -53,7 +53,7 @@ interface DecoderParts {
   readonly keepsUndecodable: boolean
 }
 
-export class ChunkDecoder<T> {
+class ChunkDecoder<T> {
   readonly #parts: DecoderParts
   readonly #state: LoopState = { isReading: false, isDone: false, pending: undefined }
   #isChecked = false

@@ -12,7 +12,7 @@ export interface TestContext {
   stop(): Promise<void>
 }
 
-export type FileSystem = ReturnType<typeof memoryFileSystem>
+type FileSystem = ReturnType<typeof memoryFileSystem>
 
 export interface TestContextOptions extends Partial<StreamingContextOptions> {
   /** What a restart finds again. */
