@@ -44,6 +44,7 @@ export type ErrorCode =
   | 'RDD_MISSING'
   | 'RECEIVER_FAILED'
   | 'RECORD_REJECTED'
+  | 'RECORD_UNDECODABLE'
   | 'STATE_INVALID'
   | 'STOPPED'
   | 'TASK_FAILED'

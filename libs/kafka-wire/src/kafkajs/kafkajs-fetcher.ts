@@ -35,15 +35,28 @@ export class KafkajsFetcher {
 
   /** Connected leaders of `partitions`, with what each leads. */
   async byLeader(topic: string, partitions: readonly number[]): Promise<Map<Broker, number[]>> {
+    // Partitions may have been added since the topic was looked up.
+    const known = this.#leaders.get(topic)
+    if (known !== undefined && !partitions.every((partition) => known.has(partition))) this.forget(topic)
     const leaders = this.#leaders.get(topic) ?? (await this.#lookUp(topic))
+    try {
+      return await this.#connected(leaders, partitions)
+    } catch (error) {
+      // Also where it is a leader that is not reached: there may be another one by now.
+      this.forget(topic)
+      throw error
+    }
+  }
+
+  async #connected(
+    leaders: ReadonlyMap<number, number>,
+    partitions: readonly number[],
+  ): Promise<Map<Broker, number[]>> {
     const found = new Map<Broker, number[]>()
     for (const partition of partitions) {
       const nodeId = leaders.get(partition)
-      if (nodeId === undefined || nodeId < 0) {
-        this.forget(topic)
-        // What a broker answers for either.
-        throw errorOfCode(nodeId === undefined ? 3 : 5)
-      }
+      // What a broker answers for either.
+      if (nodeId === undefined || nodeId < 0) throw errorOfCode(nodeId === undefined ? 3 : 5)
       const broker = await this.#cluster.findBroker({ nodeId })
       found.set(broker, [...(found.get(broker) ?? []), partition])
     }
