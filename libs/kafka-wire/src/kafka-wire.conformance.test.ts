@@ -9,6 +9,7 @@ import {
   readWithKcat,
   startProxy,
   startService,
+  makeTopic,
 } from '@sluice/services'
 import type { ValuesOf } from '@sluice/services'
 import kafkajs from 'kafkajs'
@@ -233,10 +234,7 @@ await describeWithInstalled({ describe, test }, ['kafka3'], 'three brokers', () 
         const client = newClient(own.values)
         const admin = adminOf(own.values)
         await admin.connect()
-        await admin.createTopics({
-          topics: [{ topic: 'orders', numPartitions: 3, replicationFactor: 3 }],
-          waitForLeaders: true,
-        })
+        await makeTopic(admin, { topic: 'orders', numPartitions: 3, replicationFactor: 3 })
         for (let i = 0; i < 10; i++) await client.produce('orders', valuesOf(10, `part ${String(i)}`))
         const leader = (await client.metadata(['orders']))[0]!.partitions[0]!.leader
         const offsets: bigint[] = []

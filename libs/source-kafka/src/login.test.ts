@@ -1,5 +1,5 @@
 /** TLS and logins are handed on to the client. */
-import { describeWithServices, kafkaJsConfig } from '@sluice/services'
+import { describeWithServices, kafkaJsConfig, makeTopic } from '@sluice/services'
 import kafkajs from 'kafkajs'
 import { describe, expect, test } from 'vitest'
 import { string } from './decode/deserializer.js'
@@ -13,7 +13,7 @@ await describeWithServices({ describe, test }, ['kafka-sasl'], 'with TLS and SCR
     const topic = `login-${String(process.pid)}`
     const admin = client.admin()
     await admin.connect()
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] })
+    await makeTopic(admin, { topic, numPartitions: 1 })
     const producer = client.producer()
     await producer.connect()
     await producer.send({ topic, messages: [{ value: 'secret' }] })

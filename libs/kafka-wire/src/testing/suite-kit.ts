@@ -1,5 +1,6 @@
 /** What the suite of clients works with: a broker's administrator, readers that are not ours, and names of its own. */
 import { systemClock } from '@sluice/core'
+import { makeTopic } from '@sluice/services'
 import type { Admin, ITopicConfig } from 'kafkajs'
 import { expect } from 'vitest'
 import type { KafkaClient, RangeRequest, RecordToProduce } from '../client.js'
@@ -39,7 +40,7 @@ export async function createTopic(
 ): Promise<string> {
   const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
   const config: ITopicConfig = { topic, numPartitions, configEntries }
-  await admin.createTopics({ topics: [config], waitForLeaders: true })
+  await makeTopic(admin, config)
   return topic
 }
 

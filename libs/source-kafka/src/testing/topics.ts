@@ -1,5 +1,6 @@
 /** For tests on a real broker: topics of their own. */
 import { systemClock } from '@sluice/core'
+import { makeTopic } from '@sluice/services'
 import { kafkajsClient, type KafkaClient, type RecordToProduce } from '@sluice/kafka-wire'
 import kafkajs, { type Admin, type Kafka } from 'kafkajs'
 
@@ -42,10 +43,7 @@ export class TestKafka {
 
   async topic({ partitions = 1, replicas = 1, config = {} }: TopicOptions = {}, topic = this.name()): Promise<string> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-    await this.admin.createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions: partitions, replicationFactor: replicas, configEntries }],
-    })
+    await makeTopic(this.admin, { topic, numPartitions: partitions, replicationFactor: replicas, configEntries })
     return topic
   }
 
@@ -60,7 +58,7 @@ export class TestKafka {
   /** Makes a topic of a name that another one had. */
   async remake(topic: string): Promise<void> {
     // False while the old one is still being deleted.
-    while (!(await this.admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] })));
+    while (!(await makeTopic(this.admin, { topic, numPartitions: 1 })));
   }
 
   /** Adds partitions; resolves when clients are told of them. */
