@@ -41,6 +41,7 @@ export type ErrorCode =
   | 'RDD_MISSING'
   | 'RECEIVER_FAILED'
   | 'RECORD_REJECTED'
+  | 'SIMULATION_FAILED'
   | 'STATE_INVALID'
   | 'STOPPED'
   | 'TASK_FAILED'

@@ -3,7 +3,6 @@ import { isSluiceError, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { dirnameOf, joinPath } from '../storage/paths.js'
 import type { ProcessIdentity } from '../storage/process-table.js'
-import { newIdentity } from '../time/random.js'
 
 const FORMAT = 'sluice-checkpoint/1'
 // `0000000007.json`, `0000000007.lease-3`, `0000000007.released`
@@ -44,7 +43,10 @@ export class EpochFiles {
   }
 
   /** Makes the folders and the application's identity, or reads it. */
-  async openApp(appName: string): Promise<{ readonly app: string; readonly appName: string }> {
+  async openApp(
+    appName: string,
+    newIdentity: () => string,
+  ): Promise<{ readonly app: string; readonly appName: string }> {
     await this.#makeFolders()
     const path = joinPath(this.folder, 'app.json')
     await this.#createUnlessThere(path, { format: FORMAT, app: newIdentity(), appName })
@@ -62,8 +64,8 @@ export class EpochFiles {
   }
 
   async #makeFolders(): Promise<void> {
-    if ((await this.#fileSystem.stat(this.#epochs)) !== undefined) return
     await this.#fileSystem.makeDirectory(this.#epochs)
+    // Also where it was there: whoever made it may have died, or failed, before its name was durable.
     await this.#fileSystem.syncDirectory(dirnameOf(this.folder))
   }
 

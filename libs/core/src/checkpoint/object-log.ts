@@ -69,7 +69,7 @@ class ObjectStore implements GroupStore {
   readonly #folder: string
   readonly #epoch: number
   readonly #logger: Logger
-  readonly #writer = newIdentity()
+  readonly #writer: string
   readonly #encoder: FrameEncoder
   /** The log's objects, oldest first. */
   readonly #names: string[]
@@ -77,11 +77,12 @@ class ObjectStore implements GroupStore {
   #objects = 0
   #bytes = 0
 
-  constructor(read: ObjectsRead, { fileSystem, folder, epoch, logger }: LogOptions) {
+  constructor(read: ObjectsRead, { fileSystem, folder, epoch, logger, writer = newIdentity() }: LogOptions) {
     this.#fileSystem = fileSystem
     this.#folder = folder
     this.#epoch = epoch
     this.#logger = logger
+    this.#writer = writer
     this.#names = [...read.names]
     this.#end = read.end
     this.#encoder = new FrameEncoder(0, read.end?.crc ?? 0)
