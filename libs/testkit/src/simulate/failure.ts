@@ -9,6 +9,8 @@ export class SimulationFailure extends SluiceError {
   /** Fewest batches and faults found that still show it. */
   readonly batches: number
   readonly trace: readonly InjectedFault[]
+  /** The trace as text, for `simulate`. */
+  readonly traceText: string
   /** What is wrong. */
   readonly problem: string
 
@@ -24,6 +26,7 @@ export class SimulationFailure extends SluiceError {
     this.seed = seed
     this.batches = batches
     this.trace = trace
+    this.traceText = traceText(trace)
     this.problem = problem
   }
 }

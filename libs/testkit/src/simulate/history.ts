@@ -70,9 +70,12 @@ export class History {
     return this.#owners()[0]?.zeroTime ?? 0
   }
 
-  wrote(table: string, time: number, partition: number): void {
+  /** Notes a write; gives how many there were of this partition. */
+  wrote(table: string, time: number, partition: number): number {
     const key = writeKey(table, time, partition)
-    this.writes.set(key, (this.writes.get(key) ?? 0) + 1)
+    const writes = (this.writes.get(key) ?? 0) + 1
+    this.writes.set(key, writes)
+    return writes
   }
 
   /**

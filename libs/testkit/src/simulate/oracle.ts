@@ -9,10 +9,12 @@ export interface Expectation {
   readonly expected: Expected
   /** Tables whose partitions keep the order of the source's. */
   readonly ordered?: readonly string[] | undefined
+  /** What else is wrong. */
+  readonly verify?: ((outside: Outside) => string | undefined) | undefined
 }
 
 /** What is wrong with the results of a run; undefined: nothing. */
-export function check(report: RunReport, { expected, ordered = [] }: Expectation): string | undefined {
+export function check(report: RunReport, { expected, ordered = [], verify }: Expectation): string | undefined {
   if (report.problem !== undefined) return report.problem
   const { outside } = report
   const batches = batchesOf(outside)
@@ -23,7 +25,7 @@ export function check(report: RunReport, { expected, ordered = [] }: Expectation
       checkTable(outside, table, batches, rows, ordered.includes(table), report.isCorrupt),
     ),
   ]
-  return problems[0]
+  return problems[0] ?? verify?.(outside)
 }
 
 /** The batches that were committed, with what they covered. */

@@ -175,7 +175,7 @@ export class SimFeed {
   }
 
   get isDrained(): boolean {
-    return this.acknowledged >= this.#arrivals.length
+    return Math.max(this.acknowledged, this.pushed) >= this.#arrivals.length
   }
 
   /** Records from number `from`, those that came by now; how long it takes until there are any. */
@@ -212,7 +212,14 @@ export class SimFeed {
   async #pump(context: ReceiverContext<unknown>, call: Call, isReliable: boolean): Promise<void> {
     const { signal } = context
     let next = isReliable ? Number(context.position['feed'] ?? 0n) : this.pushed
+    const acknowledge = (safe: number): Promise<void> =>
+      call('acknowledge', () => {
+        this.acknowledged = Math.max(this.acknowledged, safe)
+        this.acknowledgedMs = this.#world.nowMs
+      })
     try {
+      // What was safe before may not have been told.
+      if (next > this.acknowledged) await acknowledge(next)
       while (next < this.#arrivals.length && !signal.aborted) {
         const from = next
         // Nobody asks a plain feed again: what it gave is given.
@@ -221,11 +228,7 @@ export class SimFeed {
         next = from + records.length
         if (records.length === 0) continue
         await context.storeAll(records, isReliable ? { position: { feed: BigInt(next) } } : {})
-        const safe = next
-        await call('acknowledge', () => {
-          this.acknowledged = Math.max(this.acknowledged, safe)
-          this.acknowledgedMs = this.#world.nowMs
-        })
+        await acknowledge(next)
       }
     } catch (error) {
       if (!signal.aborted) context.restart('the feed broke off', error)

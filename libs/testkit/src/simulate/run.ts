@@ -23,8 +23,15 @@ export interface RunOptions {
   readonly replay?: Replay | undefined
   /** Default: `local`. */
   readonly layout?: DiskLayout | undefined
+  /** At this time the application is stopped gracefully, and started again so much later. Default: never. */
+  readonly stop?: PlannedStop | undefined
   /** For debugging: each line that a process logs, and each fault. */
   readonly log?: ((line: string) => void) | undefined
+}
+
+export interface PlannedStop {
+  readonly atMs: number
+  readonly downMs: number
 }
 
 /** What is wrong with a run; the oracle adds what is wrong with its results. */
@@ -62,8 +69,8 @@ const LONGEST_RESTART_MS = 3_000
 const LONGEST_REST_MS = 20 * 60_000
 const EVENTS_PER_BATCH = 5_000
 const LEAST_EVENTS = 100_000
-/** Batches that the last process completes. */
-const LAST_BATCHES = 2
+/** New batches that the last process completes. */
+const LAST_BATCHES = 1
 
 /** A process with the application in it. */
 interface App {
@@ -86,6 +93,7 @@ export class Run {
   #apps: App[] = []
   #version = 0
   #launches = 0
+  #downUntilMs = 0
   #isDone = false
   #isEnding = false
   #isCorrupt = false
@@ -108,6 +116,7 @@ export class Run {
   async run(): Promise<RunReport> {
     this.#launch(false)
     this.#everyInterval()
+    this.#planStop()
     await this.#until(() => this.#isDone)
     if (!this.#isOver && this.outside.replay === undefined) await this.#end()
     const { world, outside } = this
@@ -130,6 +139,17 @@ export class Run {
         world.injector.onInterval()
         this.#everyInterval()
       }
+    })
+  }
+
+  #planStop(): void {
+    const { stop } = this.#options
+    if (stop === undefined) return
+    this.world.after(stop.atMs, 'stop', () => {
+      const app = this.#apps.find(({ process }) => !process.isPaused)
+      if (app === undefined || this.#isEnding) return
+      this.#downUntilMs = this.world.nowMs + stop.downMs
+      this.#stopSoon(app, true)
     })
   }
 
@@ -234,7 +254,8 @@ export class Run {
     this.#apps = this.#apps.filter((other) => other !== app)
     if (this.#isEnding || this.#apps.some(({ process }) => !process.isPaused)) return
     const random = this.world.randomFor('restart', app.process.name)
-    this.world.after(50 + random.next() * LONGEST_RESTART_MS, 'restart', () => {
+    const downMs = Math.max(0, this.#downUntilMs - this.world.nowMs)
+    this.world.after(downMs + 50 + random.next() * LONGEST_RESTART_MS, 'restart', () => {
       if (!this.#isEnding && !this.#apps.some(({ process }) => !process.isPaused)) this.#launch(this.#apps.length > 0)
     })
   }
@@ -281,12 +302,17 @@ export class Run {
         return
       case 'stop':
       case 'stopAtOnce':
-        app.isStopping = true
-        // It may be starting still: then it is the start that rejects.
-        return void app.ssc.stop({ graceful: fault.kind === 'stop' }).catch(() => undefined)
+        this.#stopSoon(app, fault.kind === 'stop')
+        return
       default:
         return process.kill(fault.event)
     }
+  }
+
+  #stopSoon(app: App, graceful: boolean): void {
+    app.isStopping = true
+    // It may be starting still: then it is the start that rejects.
+    app.ssc.stop({ graceful }).catch(() => undefined)
   }
 
   #pause({ process }: App, forMs: number): void {

@@ -5,7 +5,7 @@ import { SimulationFailure } from './failure.js'
 import type { FaultKind, Faults, InjectedFault } from './faults.js'
 import { batchesOf, check, contentsOf, type Expectation } from './oracle.js'
 import { expecting, Replay } from './replay.js'
-import { Run, type Build, type RunReport } from './run.js'
+import { Run, type Build, type PlannedStop, type RunReport } from './run.js'
 import type { DiskLayout } from './sim-disk.js'
 import { parseTrace, shrink, type Failing } from './trace.js'
 
@@ -26,6 +26,10 @@ export interface SimulateOptions {
   readonly expected?: Expected | undefined
   /** Tables whose partitions must keep the order of their source's. Default: none. */
   readonly ordered?: readonly string[] | undefined
+  /** What else is wrong with what stands outside of the processes. Default: nothing. */
+  readonly verify?: Expectation['verify'] | undefined
+  /** The application is stopped gracefully at some time, and started again. Default: only by faults. */
+  readonly stop?: PlannedStop | undefined
   /** Takes each line that a process logs, and each fault, with the simulated time. Default: nobody. */
   readonly log?: ((line: string) => void) | undefined
 }
@@ -100,11 +104,11 @@ async function attempt(
   batches: number,
   trace: readonly InjectedFault[] | undefined,
 ): Promise<Attempted> {
-  const { intervalMs, faults = someFaults, layout, ordered, log } = options
+  const { intervalMs, faults = someFaults, layout, ordered, verify, stop, log } = options
   const seed = requireSeed(options.seed)
-  const report = await new Run(build, { seed, batches, intervalMs, faults, trace, layout, log }).run()
+  const report = await new Run(build, { seed, batches, intervalMs, faults, trace, layout, stop, log }).run()
   const { expected = await undisturbed(build, report) } = options
-  const expectation: Expectation = { expected, ordered }
+  const expectation: Expectation = { expected, ordered, verify }
   return { report, problem: check(report, expectation) }
 }
 

@@ -20,6 +20,8 @@ export interface SinkShape {
   readonly kind?: 'ledger' | 'append' | undefined
   /** Records that the store refuses (E18). Default: none. */
   readonly refuses?: ((record: unknown) => boolean) | undefined
+  /** How many of the first writes of a partition of this batch the store rejects. Default: none. */
+  readonly failures?: ((batchTime: number) => number) | undefined
 }
 
 /** All stores of a run. */
@@ -52,7 +54,11 @@ const SINK_LATENCY_MS = 5
 const LEAST_LATE_MS = 1_000
 const MOST_LATE_MS = 120_000
 
-export function simSink(place: SinkPlace, table: string, { kind = 'ledger', refuses }: SinkShape): Sink<unknown> {
+export function simSink(
+  place: SinkPlace,
+  table: string,
+  { kind = 'ledger', refuses, failures }: SinkShape,
+): Sink<unknown> {
   const { operate, stores, history, process } = place
   stores.kinds.set(table, kind)
   const call = (what: string, effect: () => void, tear?: () => void): Promise<void> =>
@@ -67,9 +73,11 @@ export function simSink(place: SinkPlace, table: string, { kind = 'ledger', refu
     context: WriteContext,
   ): Promise<void> => {
     const records = await goodOf(await collectChunks(chunks), refuses, context)
-    history.wrote(table, id.batchTime, id.partition)
+    const writes = history.wrote(table, id.batchTime, id.partition)
+    const isDown = writes <= (failures?.(id.batchTime) ?? 0)
     const half = records.slice(0, Math.ceil(records.length / 2))
-    if (kind === 'append') {
+    if (isDown) await call('write', failing('was refused'))
+    else if (kind === 'append') {
       const append = (some: readonly unknown[]) => (): void => {
         stores.append(table, id, some)
       }

@@ -2,12 +2,17 @@
 import type { Random } from '@sluice/core'
 import type { SimBatch } from '../contents.js'
 import type { Expectation } from '../oracle.js'
-import type { Build } from '../run.js'
+import type { Build, PlannedStop } from '../run.js'
 
 export interface Scenario extends Expectation {
   readonly name: string
   readonly build: Build
+  /** The application is stopped once, besides what goes wrong. */
+  readonly stop?: PlannedStop | undefined
 }
+
+/** Outputs give up soon, so that runs are short. */
+export const soon = { timeoutMs: 5_000 } as const
 
 /** A word of few, so that keys come again. */
 export const word = (_i: number, random: Random): string => 'abcde'[random.integer(5)] ?? 'a'
