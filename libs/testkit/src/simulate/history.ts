@@ -33,10 +33,11 @@ export class ProcessHistory {
     this.zeroTime = zeroTime
   }
 
-  /** A sink was opened: each process does that before it plans anything. */
+  /** A sink was opened: each process does that before it plans anything. Others may be opened by batches. */
   opened({ epoch, lastPlanned }: Pick<SinkContext, 'epoch' | 'lastPlanned'>): void {
-    this.epoch ??= epoch
-    this.lastPlanned ??= lastPlanned
+    if (this.epoch !== undefined) return
+    this.epoch = epoch
+    this.lastPlanned = lastPlanned
   }
 
   planned(source: string, time: number, ranges: Ranges): void {

@@ -21,6 +21,10 @@ export interface InputShape {
   readonly partitions?: number | undefined
   /** Records that come in one batch interval. Default: 4. */
   readonly perBatch?: number | undefined
+  /** Whether a receiver that connects is sent again all that was not acknowledged, one by one. Default: false. */
+  readonly resends?: boolean | undefined
+  /** Whether a source forgets what was committed. Default: false. */
+  readonly releases?: boolean | undefined
 }
 
 interface Arrival {
@@ -63,11 +67,16 @@ export class SimTopic {
   readonly name: string
   readonly #world: World
   readonly #partitions: Arrival[][]
+  readonly #releases: boolean
+  /** Number of the first record that each partition still has. */
+  #first: readonly number[]
 
   constructor(world: World, name: string, timetable: Timetable, make: MakeRecord<unknown>, shape: InputShape) {
-    const { partitions = 2, perBatch = 4 } = shape
+    const { partitions = 2, perBatch = 4, releases = false } = shape
     this.name = name
     this.#world = world
+    this.#releases = releases
+    this.#first = Array.from({ length: partitions }, () => 0)
     this.#partitions = Array.from({ length: partitions }, () => [])
     const random = seededRandom(seedOf(world.seed, 'partitions', name))
     for (const arrival of arrivalsOf(world, name, timetable, make, perBatch))
@@ -98,7 +107,7 @@ export class SimTopic {
       operate({ kind: 'source', what, on: this.name }, effect, { latencyMs: SOURCE_LATENCY_MS, faulty: faultySource })
     const records = (ranges: Ranges): number => this.records(ranges).reduce((sum, { length }) => sum + length, 0)
     const read = (partition: number, ranges: Ranges): Promise<unknown[]> =>
-      call('read', () => this.records(ranges)[partition] ?? [])
+      call('read', () => this.#read(partition, ranges))
     return {
       '~sluice': 'input/1',
       name: this.name,
@@ -120,7 +129,20 @@ export class SimTopic {
         const all = await read(partition, ranges)
         for (let at = 0; at < all.length; at += READ_CHUNK) yield all.slice(at, at + READ_CHUNK)
       },
+      ...(this.#releases && {
+        commit: ({ to }: Ranges) =>
+          call('commit', () => {
+            this.#first = this.#first.map((first, partition) => Math.max(first, to[partition] ?? 0))
+          }),
+      }),
     }
+  }
+
+  #read(partition: number, ranges: Ranges): unknown[] {
+    const [from, first] = [ranges.from[partition] ?? 0, this.#first[partition] ?? 0]
+    const records = this.records(ranges)[partition] ?? []
+    if (records.length > 0 && from < first) throw forgotten(from, first)
+    return records
   }
 }
 
@@ -147,6 +169,7 @@ export class SimFeed {
   readonly name: string
   readonly #world: World
   readonly #arrivals: readonly Arrival[]
+  readonly #resends: boolean
   /** Records that will not be asked for again. */
   acknowledged = 0
   /** Simulated time of the last acknowledgement. */
@@ -159,9 +182,10 @@ export class SimFeed {
     name: string,
     timetable: Timetable,
     make: MakeRecord<unknown>,
-    { perBatch = 4 }: InputShape,
+    { perBatch = 4, resends = false }: InputShape,
   ) {
     this.name = name
+    this.#resends = resends
     this.#world = world
     this.#arrivals = arrivalsOf(world, name, timetable, make, perBatch)
   }
@@ -186,7 +210,9 @@ export class SimFeed {
   #deliver(from: number): unknown[] {
     if (from < this.acknowledged) throw forgotten(from, this.acknowledged)
     const { nowMs } = this.#world
-    const due = this.#arrivals.slice(from, from + MOST_DELIVERED).filter(({ atMs }) => atMs <= nowMs)
+    const due = this.#arrivals
+      .slice(from, from + (this.#resends ? 1 : MOST_DELIVERED))
+      .filter(({ atMs }) => atMs <= nowMs)
     return due.map(({ record }) => record)
   }
 
@@ -211,7 +237,7 @@ export class SimFeed {
 
   async #pump(context: ReceiverContext<unknown>, call: Call, isReliable: boolean): Promise<void> {
     const { signal } = context
-    let next = isReliable ? Number(context.position['feed'] ?? 0n) : this.pushed
+    let next = this.#first(context, isReliable)
     const acknowledge = (safe: number): Promise<void> =>
       call('acknowledge', () => {
         this.acknowledged = Math.max(this.acknowledged, safe)
@@ -235,6 +261,11 @@ export class SimFeed {
     }
   }
 
+  #first({ position }: ReceiverContext<unknown>, isReliable: boolean): number {
+    if (this.#resends) return this.acknowledged
+    return isReliable ? Number(position['feed'] ?? 0n) : this.pushed
+  }
+
   #deliverOnce(from: number, isReliable: boolean): unknown[] {
     if (isReliable) return this.#deliver(from)
     const records = this.#deliver(from)
@@ -248,7 +279,7 @@ type Call = <T>(what: string, effect: () => T, delayMs?: number) => Promise<T>
 function forgotten(from: number, acknowledged: number): SluiceError {
   return new SluiceError({
     code: 'INPUT_MISSING',
-    component: 'simulated-feed',
+    component: 'simulated-input',
     message: `record ${String(from)} was asked for, and all below ${String(acknowledged)} were acknowledged as safe`,
   })
 }

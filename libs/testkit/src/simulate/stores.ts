@@ -31,6 +31,13 @@ export class SimStores {
   /** Kind of each table that was ever written to. */
   readonly kinds = new Map<string, 'ledger' | 'append'>()
 
+  /** Partitions that are in the ledger. */
+  readonly applied = new Set<string>()
+
+  isApplied(id: BatchPartitionId): boolean {
+    return this.applied.has(appliedKey(id))
+  }
+
   rows(table: string): readonly StoredRow[] {
     return this.kinds.get(table) === 'append' ? (this.#appended.get(table) ?? []) : this.ledger.rows(table)
   }
@@ -40,6 +47,10 @@ export class SimStores {
     this.#appended.set(table, rows)
     for (const record of records) rows.push({ batchTime, partition, record })
   }
+}
+
+function appliedKey({ output, batchTime, partition }: BatchPartitionId): string {
+  return `${output}/${String(batchTime)}/${String(partition)}`
 }
 
 /** What sinks of a process share. */
@@ -72,6 +83,8 @@ export function simSink(
     chunks: AsyncIterable<readonly unknown[]>,
     context: WriteContext,
   ): Promise<void> => {
+    // A store looks into its ledger first: what is applied is not looked at again, and nothing of it is refused twice.
+    if (refuses !== undefined && stores.isApplied(id)) return
     const records = await goodOf(await collectChunks(chunks), refuses, context)
     const writes = history.wrote(table, id.batchTime, id.partition)
     const isDown = writes <= (failures?.(id.batchTime) ?? 0)
@@ -85,6 +98,7 @@ export function simSink(
     } else {
       await call('write', () => {
         stores.ledger.apply(table, id, records, context.indexes)
+        stores.applied.add(appliedKey(id))
       })
     }
   }

@@ -1,6 +1,20 @@
 /** The programs that are simulated in every test run. */
 import { deadLetters, oneOutputFails } from './outputs.js'
 import { plainReceiver, reliableReceiver } from './receivers.js'
+import {
+  asynchronous,
+  boundedRoom,
+  everyTick,
+  failedOutputAlone,
+  failingFunction,
+  grouped,
+  notAwaited,
+  plainReceiverStops,
+  releasingSource,
+  resends,
+  sharedState,
+  sideData,
+} from './rules.js'
 import type { Scenario } from './scenario.js'
 import { catchUpEach, catchUpOne, inverseWindow, mapState, rawWindows, stopWhileRunning, updateState } from './state.js'
 import { atLeastOnce, changedProgram, join, wordCount } from './word-count.js'
@@ -24,4 +38,16 @@ export const scenarios: readonly Scenario[] = [
   plainReceiver,
   oneOutputFails,
   deadLetters,
+  sideData,
+  grouped,
+  asynchronous,
+  failingFunction,
+  sharedState,
+  notAwaited,
+  everyTick,
+  failedOutputAlone,
+  plainReceiverStops,
+  releasingSource,
+  resends,
+  boundedRoom,
 ]

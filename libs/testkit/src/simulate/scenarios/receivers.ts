@@ -24,12 +24,15 @@ export const plainReceiver: Scenario = {
     return ssc
   },
   expected: () => ({}),
-  verify: ({ stores, feeds, world }: Outside) => {
+  verify: ({ stores, feeds, world, history }: Outside) => {
     const rows = [...stores.rows('numbers')].sort((a, b) => a.batchTime - b.batchTime || a.partition - b.partition)
     const numbers = rows.map(({ record }) => record as number)
     const wrong = numbers.find((n, i) => i > 0 && n <= (numbers[i - 1] ?? -1))
     if (wrong !== undefined) return `${String(wrong)} comes twice or too late: ${numbers.join(' ')}`
     const total = feeds.get('numbers')?.total ?? 0
-    return world.trace.length === 0 && numbers.length < total ? 'records are lost though nothing went wrong' : undefined
+    if (world.trace.length === 0 && numbers.length < total) return 'records are lost though nothing went wrong'
+    // What a batch had planned and cannot give again is told.
+    const planned = history.effective().reduce((sum, { inputs }) => sum + (inputs[0]?.records ?? 0), 0)
+    return planned - numbers.length > history.lost ? 'records are lost without a word' : undefined
   },
 }
