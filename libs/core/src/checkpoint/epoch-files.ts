@@ -1,4 +1,5 @@
 /** The small files that say whose a checkpoint folder is: `app.json` and, for each owner, `epochs/N.json` and its traces. */
+import { crc32 } from 'node:zlib'
 import { isSluiceError, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { dirnameOf, joinPath } from '../storage/paths.js'
@@ -49,7 +50,7 @@ export class EpochFiles {
   ): Promise<{ readonly app: string; readonly appName: string }> {
     await this.#makeFolders()
     const path = joinPath(this.folder, 'app.json')
-    await this.#createUnlessThere(path, { format: FORMAT, app: newIdentity(), appName })
+    await this.#createUnlessThere(path, withCheck({ format: FORMAT, app: newIdentity(), appName }))
     await this.#fileSystem.syncDirectory(this.folder)
     return this.readApp()
   }
@@ -57,7 +58,9 @@ export class EpochFiles {
   /** The application's identity. Rejects with `FILE_NOT_FOUND` where no application has made one. */
   async readApp(): Promise<{ readonly app: string; readonly appName: string }> {
     const path = joinPath(this.folder, 'app.json')
-    const found = await this.#readJson<{ format: string; app: string; appName: string }>(path)
+    const found = await this.#readJson<AppRecord & { readonly check?: number }>(path)
+    // Sinks know batches by it: with another identity all of them would be new (E1).
+    if (found.check !== undefined && found.check !== withCheck(found).check) throw damaged(path, undefined)
     if (found.format === FORMAT) return found
     const message = `${this.folder} holds a checkpoint of format ${found.format}, not ${FORMAT}; use the version of Sluice that wrote it`
     throw new SluiceError({ code: 'CONTRACT_VERSION', component: OWNERSHIP_COMPONENT, message })
@@ -131,10 +134,24 @@ export class EpochFiles {
     try {
       return JSON.parse(text) as T
     } catch (cause) {
-      const message = `${path} is damaged; restore a copy of the checkpoint folder`
-      throw new SluiceError({ code: 'DATA_CORRUPT', component: OWNERSHIP_COMPONENT, message, cause })
+      throw damaged(path, cause)
     }
   }
+}
+
+interface AppRecord {
+  readonly format: string
+  readonly app: string
+  readonly appName: string
+}
+
+function withCheck({ format, app, appName }: AppRecord): AppRecord & { readonly check: number } {
+  return { format, app, appName, check: crc32(JSON.stringify([format, app, appName])) }
+}
+
+function damaged(path: string, cause: unknown): SluiceError {
+  const message = `${path} is damaged; restore a copy of the checkpoint folder`
+  return new SluiceError({ code: 'DATA_CORRUPT', component: OWNERSHIP_COMPONENT, message, cause })
 }
 
 function jsonBytes(content: unknown): Uint8Array {
