@@ -50,7 +50,7 @@ export class EpochFiles {
   ): Promise<{ readonly app: string; readonly appName: string }> {
     await this.#makeFolders()
     const path = joinPath(this.folder, 'app.json')
-    await this.#createUnlessThere(path, withCheck({ format: FORMAT, app: newIdentity(), appName }))
+    await this.#createUnlessThere(path, { format: FORMAT, app: newIdentity(), appName })
     await this.#fileSystem.syncDirectory(this.folder)
     return this.readApp()
   }
@@ -58,9 +58,7 @@ export class EpochFiles {
   /** The application's identity. Rejects with `FILE_NOT_FOUND` where no application has made one. */
   async readApp(): Promise<{ readonly app: string; readonly appName: string }> {
     const path = joinPath(this.folder, 'app.json')
-    const found = await this.#readJson<AppRecord & { readonly check?: number }>(path)
-    // Sinks know batches by it: with another identity all of them would be new (E1).
-    if (found.check !== undefined && found.check !== withCheck(found).check) throw damaged(path, undefined)
+    const found = await this.#readJson<AppRecord>(path)
     if (found.format === FORMAT) return found
     const message = `${this.folder} holds a checkpoint of format ${found.format}, not ${FORMAT}; use the version of Sluice that wrote it`
     throw new SluiceError({ code: 'CONTRACT_VERSION', component: OWNERSHIP_COMPONENT, message })
@@ -121,7 +119,7 @@ export class EpochFiles {
     return joinPath(this.#epochs, `${String(epoch).padStart(10, '0')}.${kind}`)
   }
 
-  async #createUnlessThere(path: string, content: unknown): Promise<void> {
+  async #createUnlessThere(path: string, content: object): Promise<void> {
     try {
       await this.#fileSystem.create(path, jsonBytes(content))
     } catch (error) {
@@ -131,11 +129,10 @@ export class EpochFiles {
 
   async #readJson<T>(path: string): Promise<T> {
     const text = Buffer.from(await this.#fileSystem.read(path)).toString()
-    try {
-      return JSON.parse(text) as T
-    } catch (cause) {
-      throw damaged(path, cause)
-    }
+    const { check, ...content } = parsed<T & { readonly check?: number }>(text, path)
+    // A bit that flips must not make another owner of one, or another application (E1).
+    if (check !== undefined && check !== checkOf(content)) throw damaged(path, undefined)
+    return content as T
   }
 }
 
@@ -145,15 +142,23 @@ interface AppRecord {
   readonly appName: string
 }
 
-function withCheck({ format, app, appName }: AppRecord): AppRecord & { readonly check: number } {
-  return { format, app, appName, check: crc32(JSON.stringify([format, app, appName])) }
-}
-
 function damaged(path: string, cause: unknown): SluiceError {
   const message = `${path} is damaged; restore a copy of the checkpoint folder`
   return new SluiceError({ code: 'DATA_CORRUPT', component: OWNERSHIP_COMPONENT, message, cause })
 }
 
-function jsonBytes(content: unknown): Uint8Array {
-  return Buffer.from(`${JSON.stringify(content)}\n`)
+function parsed<T>(text: string, path: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch (cause) {
+    throw damaged(path, cause)
+  }
+}
+
+function checkOf(content: object): number {
+  return crc32(JSON.stringify(content))
+}
+
+function jsonBytes(content: object): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ ...content, check: checkOf(content) })}\n`)
 }

@@ -303,23 +303,28 @@ test('a checkpoint of another format is refused, a damaged one is named', async 
   })
 })
 
-test('E1: a bit that flips in app.json never makes it another application', async () => {
-  const disk = memoryFileSystem()
-  const { app } = await take(disk)
-  const path = `${folder}/app.json`
-  const bytes = await disk.read(path)
-  for (let bit = 0; bit < 8 * bytes.byteLength; bit++) {
-    const flipped = Uint8Array.from(bytes)
-    flipped[bit >> 3]! ^= 1 << (bit & 7)
-    await disk.remove(path)
-    await disk.create(path, flipped)
-    const found = await inspectOwnership(disk, folder).then(
-      (report) => report.app,
-      (error: SluiceError) => error.code,
-    )
-    expect(['DATA_CORRUPT', 'CONTRACT_VERSION', app]).toContain(found)
-  }
-})
+test.each(['app.json', 'epochs/0000000001.json'])(
+  'E1: a bit that flips in %s makes no other application and no other owner',
+  async (file) => {
+    const disk = memoryFileSystem()
+    await take(disk)
+    const before = await inspectOwnership(disk, folder)
+    const path = `${folder}/${file}`
+    const bytes = await disk.read(path)
+    for (let bit = 0; bit < 8 * bytes.byteLength; bit++) {
+      const flipped = Uint8Array.from(bytes)
+      flipped[bit >> 3]! ^= 1 << (bit & 7)
+      await disk.remove(path)
+      await disk.create(path, flipped)
+      const found = await inspectOwnership(disk, folder).then(
+        (report) => report,
+        (error: SluiceError) => error.code,
+      )
+      if (typeof found === 'string') expect(['DATA_CORRUPT', 'CONTRACT_VERSION']).toContain(found)
+      else expect(found).toEqual(before)
+    }
+  },
+)
 
 /** A process that only lives. */
 async function livingChild(): Promise<ChildProcess> {
