@@ -24,7 +24,8 @@ async function survives(scenario: Scenario, options: CrashPointsOptions): Promis
 describe('a process that dies at any I/O operation loses and doubles nothing', () => {
   test.each(scenarios)('on a disk: $name', (scenario) => survives(scenario, {}), 600_000)
 
-  const onObjects = scenarios.filter(({ name }) => ['word-count', 'update-state'].includes(name))
+  const names = ['word-count', 'update-state', 'raw-window-over-state', 'reliable-receiver']
+  const onObjects = scenarios.filter(({ name }) => names.includes(name))
   test.each(onObjects)('on an object store: $name', (scenario) => survives(scenario, { layout: 'objects' }), 600_000)
 
   const [smallest] = scenarios

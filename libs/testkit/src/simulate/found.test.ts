@@ -51,3 +51,11 @@ test('E7: an owner that is replaced while it opens its log does not take the emp
     // The new owner has not opened its sinks when the old one wakes.
     { kind: 'slowDisk', at: 'disk openAppend ckpt/data-0000000003/records/0000000000000001-0000000003.log', nth: 1 },
   ]))
+
+test.each([1, 2, 3])(
+  'E7: a receiver that is replaced leaves nothing in the object log of its heir, though its place is free again: %i',
+  (nth) =>
+    afterFaults('reliable-receiver', { seed: 1, batches: 3, layout: 'objects' }, [
+      { kind: 'takeOver', when: 'after', at: 'receiver deliver numbers', nth },
+    ]),
+)
