@@ -31,14 +31,14 @@ const takenOver: Blow = { kind: 'takeOver', when: 'after' }
 /** Each is small: it finds its broken engines within a second or two. */
 export const hunts = {
   'words, killed': { scenario: 'word-count', batches: 2, blows: [killed, cut], at: /append|create|sink write/ },
-  'words, power lost': { scenario: 'word-count', batches: 2, blows: [dark] },
+  'words, power lost': { scenario: 'word-count', batches: 2, blows: [dark], at: /sync|sink write|append/ },
   'words, taken over': { scenario: 'word-count', batches: 2, blows: [takenOver] },
   'words, late writes': {
     scenario: 'word-count',
     batches: 6,
     seeds: { first: 1, count: 15, faults: { lateWrite: 0.2 } },
   },
-  'words, stopped': { scenario: 'word-count', batches: 3, blows: [{ kind: 'stopAtOnce' }] },
+  'words, stopped': { scenario: 'word-count', batches: 2, blows: [{ kind: 'stopAtOnce' }], at: /sink write|append/ },
   'words, syncs fail': {
     scenario: 'word-count',
     batches: 6,
@@ -77,10 +77,10 @@ export const hunts = {
   },
   'one output fails': { scenario: 'failed-output-alone', batches: 3 },
   'dead letters, killed': { scenario: 'dead-letters', batches: 2, blows: [killed], at: /sink/ },
-  'not awaited, killed': { scenario: 'not-awaited', batches: 2, blows: [killed] },
-  'receiver, killed': { scenario: 'reliable-receiver', batches: 2, blows: [killed] },
-  'receiver, power lost': { scenario: 'reliable-receiver', batches: 2, blows: [dark] },
-  'receiver, taken over': { scenario: 'reliable-receiver', batches: 2, blows: [takenOver] },
+  'not awaited, killed': { scenario: 'not-awaited', batches: 2, blows: [killed], at: /append|sink/ },
+  'receiver, killed': { scenario: 'reliable-receiver', batches: 2, blows: [killed], at: /append|sync|receiver/ },
+  'receiver, power lost': { scenario: 'reliable-receiver', batches: 2, blows: [dark], at: /append|sync|receiver/ },
+  'receiver, taken over': { scenario: 'reliable-receiver', batches: 2, blows: [takenOver], at: /append|sync|receiver/ },
   'receiver, taken over often': {
     scenario: 'reliable-receiver',
     batches: 4,
