@@ -17,7 +17,7 @@ export interface CrashPointsOptions {
   readonly batches?: number | undefined
   /** Each point with each later one, in place of each alone. Default: false. */
   readonly pairs?: boolean | undefined
-  /** Each way to die at each operation, in place of one loss of power at each, whose survivors alternate. Default: false. */
+  /** All losses of power and a take-over at each operation, in place of one of them in turn. Default: false. */
   readonly thorough?: boolean | undefined
   /** Of pairs, how many operations after the first death the second one comes at most. Default: no bound. */
   readonly within?: number | undefined
@@ -43,13 +43,14 @@ function deathsAt(
   const deaths: Death[] = [
     { kind: 'kill', when: 'before' },
     { kind: 'kill', when: 'after' },
-    { kind: 'takeOver', when: 'after' },
   ]
   if (isCut) deaths.push({ kind: 'kill', when: 'torn' })
+  const takeOver: Death = { kind: 'takeOver', when: 'after' }
   // A store of objects forgets nothing.
-  if (layout === 'objects') return deaths
+  if (layout === 'objects') return [...deaths, takeOver]
   const losses: Death[] = [0, 1, undefined].map((pattern) => ({ kind: 'powerLoss', when: 'after', pattern }))
-  return [...deaths, ...(thorough ? losses : losses.slice(event % 3, (event % 3) + 1))]
+  const others = [...losses, takeOver]
+  return [...deaths, ...(thorough ? others : others.slice(event % 4, (event % 4) + 1))]
 }
 
 /** What comes first, and what second. */

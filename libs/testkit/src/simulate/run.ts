@@ -134,7 +134,8 @@ export class Run {
   #everyInterval(): void {
     const { world } = this
     world.after(this.#intervalMs, 'interval', () => {
-      if (world.nowMs > this.outside.endMs + this.#intervalMs) world.isFaulty = false
+      // Chance would never leave it in peace; a trace has an end, which may be in the recovery from its last fault but one.
+      if (world.nowMs > this.outside.endMs + this.#intervalMs) world.isFaulty = this.#options.trace !== undefined
       else {
         world.injector.onInterval()
         this.#everyInterval()
