@@ -2,7 +2,9 @@
  * Mistakes that a maintainer could make, at least one for each rule of EXACTNESS.md that a simulation can see broken. Where a
  * second check hides a mistake, the engine makes both: the simulator has to see it without the help of that check.
  *
- * What no simulation shows, and tests with the rule's number do:
+ * What no simulation here shows, and tests with the rule's number do:
+ * - E1: a digest that is not compared. It takes a lost plan, a ledger whose newest batch is not looked at and a clock that is set
+ *   back, so that a time comes again.
  * - E3: partition counts that differ on a re-run are refused; no whole engine ever runs a program that would show it.
  * - E7: an epoch taken after the log is read, or from an owner that lives: that is an order of the start, whose files have names by
  *   epoch, so that no small piece of code decides it alone; the simulator starts a second owner only with `takeOver`.

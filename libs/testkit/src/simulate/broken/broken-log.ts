@@ -13,7 +13,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
     mistake: 'an owner never asks whether it has been replaced',
     replacements: [{ file: 'checkpoint/ownership.js', find: 'if (!(await this.#isOwner()))', replace: 'if (false)' }],
     hunt: 'receiver, taken over',
-    finds: /./,
+    finds: /hangs/,
   },
   {
     name: 'acknowledged-by-the-old-owner',
@@ -21,7 +21,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
     mistake: 'a receiver is told that its records are safe by an owner that was replaced',
     replacements: [{ file: 'input/received-writer.js', find: 'await this.#journal.confirm();', replace: '' }],
     hunt: 'receiver, taken over often',
-    finds: /./,
+    finds: /cover/,
   },
   {
     name: 'started-by-the-old-owner',
@@ -29,7 +29,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
     mistake: 'a batch is begun by an owner that was replaced',
     replacements: [startedByTheOldOwner],
     hunt: 'appended words, taken over',
-    finds: /./,
+    finds: /is wrong|not \[/,
   },
   {
     name: 'committed-by-the-old-owner',
@@ -43,7 +43,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
       },
     ],
     hunt: 'releasing source, taken over',
-    finds: /./,
+    finds: /INPUT_MISSING/,
   },
   {
     name: 'old-owner-is-read',
@@ -122,7 +122,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
       { file: READER, find: 'if (found.some(({ synced }) => synced >= expected))', replace: 'if (false)' },
     ],
     hunt: 'appended words, bits flip',
-    finds: /./,
+    finds: /never committed|is missing|is wrong/,
   },
   {
     name: 'checksum-not-compared',
@@ -136,7 +136,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
       },
     ],
     hunt: 'appended words, bits flip',
-    finds: /./,
+    finds: /never committed|is missing|is wrong/,
   },
   {
     name: 'log-trimmed-before-the-snapshot',
@@ -150,7 +150,7 @@ export const brokenLogs: readonly BrokenEngine[] = [
       },
     ],
     hunt: 'tuned state, killed',
-    finds: /./,
+    finds: /DATA_CORRUPT/,
   },
   {
     name: 'blocks-trimmed-too-early',
