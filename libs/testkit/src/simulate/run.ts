@@ -135,11 +135,10 @@ export class Run {
     const { world } = this
     world.after(this.#intervalMs, 'interval', () => {
       // Chance would never leave it in peace; a trace has an end, which may be in the recovery from its last fault but one.
-      if (world.nowMs > this.outside.endMs + this.#intervalMs) world.isFaulty = this.#options.trace !== undefined
-      else {
+      if (world.nowMs <= this.outside.endMs + this.#intervalMs) {
         world.injector.onInterval()
         this.#everyInterval()
-      }
+      } else if (this.#options.trace === undefined) world.isFaulty = false
     })
   }
 
