@@ -2,7 +2,7 @@
  * What is used of kafkajs beyond its public face, with types, in one place: kafkajs cannot read a range, and its decoder lets
  * aborted records through (a key of four zero bytes), so that only its connections are used for reading.
  */
-import type { Kafka } from 'kafkajs'
+import type { Kafka, Producer, ProducerConfig } from 'kafkajs'
 import Encoder from 'kafkajs/src/protocol/encoder.js'
 import InnerConnection from 'kafkajs/src/network/connection.js'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
@@ -68,12 +68,38 @@ export interface Cluster {
 
 type CreateCluster = (options: object) => Cluster
 
+/** What a producer keeps to itself. */
+export interface ProducerCluster {
+  readonly targetTopics: Set<string>
+  readonly brokerPool: { refreshMetadata(topics: readonly string[]): Promise<void> }
+  refreshMetadata(): Promise<void>
+}
+
 /** Connections of its own, besides those of producers. */
 export function createCluster(kafka: Kafka): Cluster {
+  return clusterMaker(kafka).create.call(kafka, { metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+}
+
+/** A producer, and the cluster that it has made for itself. */
+export function createProducer(kafka: Kafka, config: ProducerConfig): { producer: Producer; cluster: ProducerCluster } {
+  const { key, create } = clusterMaker(kafka)
+  const made: Cluster[] = []
+  const value = (options: object): Cluster => {
+    const cluster = create.call(kafka, options)
+    made.push(cluster)
+    return cluster
+  }
+  const watched = Object.create(kafka, { [key]: { value } }) as Kafka
+  const producer = watched.producer(config)
+  return { producer, cluster: made[0] as unknown as ProducerCluster }
+}
+
+function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
   const key = Object.getOwnPropertySymbols(kafka).find((symbol) => symbol.description === 'private:Kafka:createCluster')
   const create = key === undefined ? undefined : (kafka as unknown as Record<symbol, CreateCluster>)[key]
-  if (create === undefined) throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
-  return create({ metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+  if (key === undefined || create === undefined)
+    throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
+  return { key, create }
 }
 
 /** Sends the bytes of a request, and gives the bytes of the answer. */

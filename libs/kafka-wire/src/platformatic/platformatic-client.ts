@@ -90,8 +90,8 @@ class PlatformaticClient implements KafkaClient {
       codecs: codecsOf(),
       clock: this.#clock,
       timeoutMs: this.#callTimeoutMs,
-      partitionsOf: async (topic) =>
-        (await this.#admin.metadata({ topics: [topic] })).topics.get(topic)?.partitionsCount ?? 0,
+      partitionsOf: async (topic, isFresh) =>
+        (await this.#admin.metadata({ topics: [topic], forceUpdate: isFresh })).topics.get(topic)?.partitionsCount ?? 0,
     })
   }
 
