@@ -50,8 +50,11 @@ export function corrupt(what: string): SluiceError {
 
 const FENCED = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'FENCED_INSTANCE_ID'])
 
+/** Also of a topic's partition. */
+export const UNKNOWN_PARTITION = 'UNKNOWN_TOPIC_OR_PARTITION'
+
 const remedies: Readonly<Record<string, string>> = {
-  UNKNOWN_TOPIC_OR_PARTITION: 'create it, or see to the name',
+  [UNKNOWN_PARTITION]: 'create it, or see to the name',
   UNKNOWN_TOPIC_ID: 'it was deleted and made anew: start again',
   TOPIC_AUTHORIZATION_FAILED: 'give this user the right to it (kafka-acls)',
   GROUP_AUTHORIZATION_FAILED: 'give this user the right to it (kafka-acls)',

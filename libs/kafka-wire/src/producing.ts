@@ -1,4 +1,5 @@
 /** What all producers share: which partition records go to, and when a producer must not be used any more. */
+import type { SluiceError } from '@sluice/core'
 import type {
   CallOptions,
   ProduceOptions,
@@ -7,7 +8,7 @@ import type {
   Transaction,
   TransactionalProducer,
 } from './client.js'
-import { invalid, stopped } from './errors.js'
+import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
 
 /**
  * A failed send may have arrived. Its producer would give the same sequence numbers to the next records, which the broker
@@ -140,6 +141,18 @@ export function byPartition(
     else group.push(record)
   }
   return groups
+}
+
+/** Refuses records for a partition that the topic has not, before any of them is sent: clients drop them, or put them elsewhere. */
+export function requirePartitions(topic: string, partitions: Iterable<number>, count: number): void {
+  for (const partition of partitions) {
+    if (Number.isInteger(partition) && partition >= 0 && partition < count) continue
+    throw unknownPartition(topic, partition, false)
+  }
+}
+
+export function unknownPartition(topic: string, partition: number, isRetryable: boolean): SluiceError {
+  return brokerRefused({ type: UNKNOWN_PARTITION, doing: `writing to ${topic}/${String(partition)}`, isRetryable })
 }
 
 /** Waits until all have ended, so that none goes on behind the caller's back, and throws the first error. */

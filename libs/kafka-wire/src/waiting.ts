@@ -35,6 +35,19 @@ export interface RetryOptions {
   readonly doing: string
 }
 
+/** What `work` gives within `timeoutMs`, else `TIMEOUT`: what `work` gives later is nobody's. */
+export async function within<T>({ clock, timeoutMs, doing }: RetryOptions, work: Promise<T>): Promise<T> {
+  const done = new AbortController()
+  const late = clock.sleep(timeoutMs, done.signal).then(() => {
+    throw timedOut(doing, timeoutMs, new Error('a request that nobody answers'))
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    done.abort()
+  }
+}
+
 /** Tries again after retryable errors, until `timeoutMs` are over. Only for what may be done twice. */
 export async function withRetries<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
   const { clock, timeoutMs, signal, doing } = options

@@ -10,7 +10,14 @@ declare module 'kafkajs/src/protocol/error.js' {
 }
 declare module 'kafkajs/src/network/requestQueue/index.js' {
   const RequestQueue: {
-    readonly prototype: { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void }
+    readonly prototype: {
+      readonly pending: readonly unknown[]
+      readonly inflight: ReadonlyMap<number, unknown>
+      readonly requestTimeoutIntervalId?: NodeJS.Timeout
+      scheduleCheckPendingRequests(): void
+      scheduleRequestTimeoutCheck(): void
+      destroy(): void
+    }
   }
   export default RequestQueue
 }

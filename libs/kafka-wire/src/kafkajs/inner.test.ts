@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import kafkajs from 'kafkajs'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 import { expect, it, vi } from 'vitest'
-import { toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs } from './inner.js'
+import { silentBrokerOf, toSluice, typeOf } from './failures.js'
+import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs, sendRaw } from './inner.js'
 import type { ConnectionState } from './inner.js'
 
 const newKafka = () => new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING })
@@ -113,5 +113,53 @@ it('forgets the begin of an answer when it connects anew, and connects once for 
   expect(connection).toMatchObject({ chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
   await dropConnection(connection, new Error('enough'))
   expect([accepted, connection.isConnected(), connection.broker]).toEqual([1, false, `127.0.0.1:${String(port)}`])
+  server.close()
+})
+
+async function connectionTo(port: number): Promise<ConnectionState> {
+  const kafka = new kafkajs.Kafka({
+    brokers: [`127.0.0.1:${String(port)}`],
+    requestTimeout: 200,
+    logLevel: kafkajs.logLevel.NOTHING,
+  })
+  const pool = createCluster(kafka).brokerPool as unknown as { createSeedBroker(): Promise<void> }
+  await pool.createSeedBroker()
+  const { seedBroker } = pool as unknown as ReturnType<typeof createCluster>['brokerPool']
+  return seedBroker?.connectionPool.pool[1] as ConnectionState
+}
+
+it('ends a connection to a broker that does not answer', async () => {
+  mendKafkajs()
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const connection = await connectionTo((server.address() as AddressInfo).port)
+  await connection.connect()
+  const request = sendRaw(connection, { key: 1, version: 11, name: 'Fetch' }, Buffer.of(0)).catch((e: unknown) => e)
+  // Its request is on its way when the connection is told to end.
+  const { inflight } = (connection as unknown as { requestQueue: { inflight: Map<number, unknown> } }).requestQueue
+  await vi.waitUntil(() => inflight.size === 1, 10_000)
+  await connection.disconnect()
+  expect(silentBrokerOf(await request)).toBe(connection.broker)
+  server.close()
+})
+
+it('takes nothing from a socket whose end was asked for, once there is another', async () => {
+  mendKafkajs()
+  const sockets: Socket[] = []
+  const server = createServer({ allowHalfOpen: true }, (socket) => sockets.push(socket.on('error', () => undefined)))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const connection = await connectionTo((server.address() as AddressInfo).port)
+  await connection.connect()
+  await connection.disconnect()
+  await connection.connect()
+  await vi.waitUntil(() => sockets.length === 2, 10_000)
+  sockets[0]?.end(Buffer.of(1, 2))
+  sockets[1]?.write(Buffer.of(0, 0, 1))
+  await vi.waitUntil(() => connection.bytesBuffered >= 3, 10_000)
+  expect(Buffer.concat(connection.chunks)).toEqual(Buffer.of(0, 0, 1))
+  expect(connection.isConnected()).toBe(true)
+  await dropConnection(connection, new Error('enough'))
+  for (const socket of sockets) socket.destroy()
   server.close()
 })

@@ -2,7 +2,7 @@
  * What is used of kafkajs beyond its public face, with types, in one place: kafkajs cannot read a range, and its decoder lets
  * aborted records through (a key of four zero bytes), so that only its connections are used for reading.
  */
-import type { Kafka } from 'kafkajs'
+import type { Kafka, Producer, ProducerConfig } from 'kafkajs'
 import Encoder from 'kafkajs/src/protocol/encoder.js'
 import InnerConnection from 'kafkajs/src/network/connection.js'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
@@ -17,7 +17,11 @@ export interface Connection {
   disconnect(): Promise<unknown>
   send(request: object): Promise<unknown>
   rejectRequests(error: Error): void
-  readonly socket?: { destroy(): void }
+  readonly socket?: {
+    destroy(): void
+    removeAllListeners(event: string): unknown
+    on(event: 'error', ignore: () => void): unknown
+  }
   /** `host:port`. */
   readonly broker: string
 }
@@ -68,12 +72,38 @@ export interface Cluster {
 
 type CreateCluster = (options: object) => Cluster
 
+/** What a producer keeps to itself. */
+export interface ProducerCluster {
+  readonly targetTopics: Set<string>
+  readonly brokerPool: { refreshMetadata(topics: readonly string[]): Promise<void> }
+  refreshMetadata(): Promise<void>
+}
+
 /** Connections of its own, besides those of producers. */
 export function createCluster(kafka: Kafka): Cluster {
+  return clusterMaker(kafka).create.call(kafka, { metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+}
+
+/** A producer, and the cluster that it has made for itself. */
+export function createProducer(kafka: Kafka, config: ProducerConfig): { producer: Producer; cluster: ProducerCluster } {
+  const { key, create } = clusterMaker(kafka)
+  const made: Cluster[] = []
+  const value = (options: object): Cluster => {
+    const cluster = create.call(kafka, options)
+    made.push(cluster)
+    return cluster
+  }
+  const watched = Object.create(kafka, { [key]: { value } }) as Kafka
+  const producer = watched.producer(config)
+  return { producer, cluster: made[0] as unknown as ProducerCluster }
+}
+
+function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
   const key = Object.getOwnPropertySymbols(kafka).find((symbol) => symbol.description === 'private:Kafka:createCluster')
   const create = key === undefined ? undefined : (kafka as unknown as Record<symbol, CreateCluster>)[key]
-  if (create === undefined) throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
-  return create({ metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+  if (key === undefined || create === undefined)
+    throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
+  return { key, create }
 }
 
 /** Sends the bytes of a request, and gives the bytes of the answer. */
@@ -115,11 +145,12 @@ export async function dropConnection(connection: Connection, reason: Error): Pro
 
 let isMended = false
 
-/** Mends two faults of kafkajs, once for the process: 2.2.4 is its last version. */
+/** Mends faults of kafkajs, once for the process: 2.2.4 is its last version. */
 export function mendKafkajs(): void {
   if (isMended) return
   isMended = true
   mendTimers()
+  mendTimeOuts()
   mendConnect()
 }
 
@@ -136,9 +167,25 @@ function mendTimers(): void {
 }
 
 /**
+ * kafkajs ends a connection when what it waits for there has been answered. But from then on it looks no more for what has not been
+ * answered in time: with a broker that is silent, and so gone from the metadata, it waits for ever, and so does who looked up the metadata.
+ */
+function mendTimeOuts(): void {
+  const { prototype } = RequestQueue
+  const { destroy, scheduleRequestTimeoutCheck: schedule } = prototype
+  prototype.destroy = function (this: typeof prototype) {
+    if (this.inflight.size === 0 && this.pending.length === 0) destroy.call(this)
+  }
+  prototype.scheduleRequestTimeoutCheck = function (this: typeof prototype) {
+    clearInterval(this.requestTimeoutIntervalId)
+    schedule.call(this)
+  }
+}
+
+/**
  * A connection that broke within an answer keeps the first part of it, and takes what comes by the next connection for the rest:
  * requests hang, or an exception that nobody can catch ends the process. And requests that find no connection open one each, of
- * which all but the last are forgotten, open.
+ * which all but the last are forgotten, open. And what a socket brings after its end was asked for is taken for the next one's.
  */
 function mendConnect(): void {
   const prototype = InnerConnection.prototype as ConnectionState
@@ -147,9 +194,18 @@ function mendConnect(): void {
   prototype.connect = function (this: ConnectionState) {
     const known = connecting.get(this)
     if (known !== undefined) return known
-    if (!this.isConnected()) Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: SIZE_BYTES })
+    if (!this.isConnected()) {
+      leaveSocket(this)
+      Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: SIZE_BYTES })
+    }
     const attempt = connect.call(this).finally(() => connecting.delete(this))
     connecting.set(this, attempt)
     return attempt
   }
+}
+
+function leaveSocket({ socket }: Connection): void {
+  for (const event of ['data', 'end', 'error', 'timeout']) socket?.removeAllListeners(event)
+  socket?.on('error', () => undefined)
+  socket?.destroy()
 }

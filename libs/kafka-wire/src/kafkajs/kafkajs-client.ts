@@ -24,7 +24,7 @@ import { invalid, stopped } from '../errors.js'
 import { byTopic } from '../offsets.js'
 import { OUT_OF_RANGE, readRange } from '../range-reader.js'
 import type { RecordChunk } from '../record.js'
-import { abortable, withRetries } from '../waiting.js'
+import { abortable, within, withRetries } from '../waiting.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
 import { connectionsOf, createCluster, dropConnection, mendKafkajs } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
@@ -214,7 +214,7 @@ class KafkajsClient implements KafkaClient {
 
   #call<T>(doing: string, options: CallOptions | undefined, attempt: () => Promise<T>): Promise<T> {
     const retrying = { clock: this.#clock, timeoutMs: this.#callTimeoutMs, signal: options?.signal, doing }
-    return withRetries(retrying, async () => {
+    const work = withRetries(retrying, async () => {
       this.#requireOpen()
       try {
         return await attempt()
@@ -222,6 +222,7 @@ class KafkajsClient implements KafkaClient {
         throw await this.#failure(error, doing)
       }
     })
+    return within(retrying, work)
   }
 
   async #failure(error: unknown, doing: string): Promise<Error> {

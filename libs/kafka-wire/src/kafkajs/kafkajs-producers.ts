@@ -1,7 +1,7 @@
 /** Producers of kafkajs, used so that what it does after an error loses and doubles nothing. */
 import type { Clock } from '@sluice/core'
 import kafkajs from 'kafkajs'
-import type { Kafka, Message, Producer, Transaction as KafkajsTransaction } from 'kafkajs'
+import type { Kafka, Message, ProducerConfig, Transaction as KafkajsTransaction } from 'kafkajs'
 import type {
   CallOptions,
   PartitionMetadata,
@@ -17,9 +17,11 @@ import { requireCompressor } from '../codecs/codecs.js'
 import { stopped } from '../errors.js'
 import { byTopic } from '../offsets.js'
 import { Partitioner } from '../partitioner.js'
-import { allEnded, bufferOf, byPartition, guarded, SharedProducer } from '../producing.js'
+import { allEnded, bufferOf, byPartition, guarded, requirePartitions, SharedProducer } from '../producing.js'
 import { abortable, reasonOf, withRetries } from '../waiting.js'
 import { toSluice } from './failures.js'
+import { KafkajsOutlet } from './kafkajs-outlet.js'
+import type { Sender } from './kafkajs-outlet.js'
 
 export interface ProducersParts {
   readonly kafka: Kafka
@@ -28,8 +30,6 @@ export interface ProducersParts {
   readonly timeoutMs: number
   readonly partitionsOf: (topic: string, signal?: AbortSignal) => Promise<readonly PartitionMetadata[]>
 }
-
-type Sender = Pick<Producer, 'send'>
 
 /** About half a minute: kafkajs cannot be told to stop, so it must stop by itself. */
 const RETRY = { initialRetryTime: 50, maxRetryTime: 3000, retries: 14 }
@@ -47,23 +47,23 @@ const TYPES = {
 export class KafkajsProducers {
   readonly #parts: ProducersParts
   readonly #partitioner = new Partitioner()
-  readonly #open = new Set<Producer>()
-  readonly #shared: SharedProducer<Producer>
+  readonly #open = new Set<KafkajsOutlet>()
+  readonly #shared: SharedProducer<KafkajsOutlet>
   #isClosed = false
 
   constructor(parts: ProducersParts) {
     this.#parts = parts
     this.#shared = new SharedProducer({
       make: () => this.#connected(),
-      discard: (producer) => this.#discard(producer),
+      discard: (outlet) => this.#discard(outlet),
     })
   }
 
   produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
     const doing = `writing to ${topic}`
-    const work = this.#shared.use(async (producer) => {
+    const work = this.#shared.use(async (outlet) => {
       if (options.signal?.aborted === true) throw reasonOf(options.signal)
-      await translated(doing, () => this.#send(producer, topic, records, options))
+      await translated(doing, () => this.#send(outlet, outlet.producer, topic, records, options))
     })
     return abortable(
       translated(doing, () => work),
@@ -74,12 +74,9 @@ export class KafkajsProducers {
   transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
     const { clock, timeoutMs, kafka } = this.#parts
     const doing = `the transaction ${transactionalId}`
-    const producer = kafka.producer({
-      transactionalId,
-      transactionTimeout: options.timeoutMs ?? TRANSACTION_TIMEOUT_MS,
-      ...commonOptions(),
-    })
-    this.#open.add(producer)
+    const transactionTimeout = options.timeoutMs ?? TRANSACTION_TIMEOUT_MS
+    const outlet = this.#newOutlet(kafka, { transactionalId, transactionTimeout })
+    const { producer } = outlet
     const retrying = <T>(call: CallOptions | undefined, attempt: () => Promise<T>) =>
       withRetries({ clock, timeoutMs, signal: call?.signal, doing }, () => translated(doing, attempt))
     const inner: TransactionalProducer = {
@@ -89,18 +86,20 @@ export class KafkajsProducers {
           // Asks for the producer's id; a transaction without a record is not known to the broker.
           await (await producer.transaction()).abort()
         }),
-      begin: async () => this.#transaction(await translated(doing, () => producer.transaction()), doing, retrying),
-      close: () => this.#discard(producer),
+      begin: async () =>
+        this.#transaction(outlet, await translated(doing, () => producer.transaction()), doing, retrying),
+      close: () => this.#discard(outlet),
     }
     return guarded(inner, transactionalId)
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await Promise.all([...this.#open].map((producer) => this.#discard(producer)))
+    await Promise.all([...this.#open].map((outlet) => this.#discard(outlet)))
   }
 
   #transaction(
+    outlet: KafkajsOutlet,
     transaction: KafkajsTransaction,
     doing: string,
     retrying: <T>(call: CallOptions | undefined, attempt: () => Promise<T>) => Promise<T>,
@@ -108,7 +107,8 @@ export class KafkajsProducers {
     const once = (call: CallOptions | undefined, work: () => Promise<void>): Promise<void> =>
       abortable(translated(doing, work), call?.signal)
     return {
-      send: (topic, records, options = {}) => once(options, () => this.#send(transaction, topic, records, options)),
+      send: (topic, records, options = {}) =>
+        once(options, () => this.#send(outlet, transaction, topic, records, options)),
       sendOffsets: (group: string, offsets: readonly TopicPartitionOffset[], options) =>
         // A broker that has just started has no coordinator of groups yet; asking twice adds nothing.
         retrying(options, () => transaction.sendOffsets({ consumerGroupId: group, topics: byTopic(offsets) })),
@@ -122,6 +122,7 @@ export class KafkajsProducers {
    * with them the records of partitions that have moved there meanwhile.
    */
   async #send(
+    outlet: KafkajsOutlet,
     sender: Sender,
     topic: string,
     records: readonly RecordToProduce[],
@@ -131,25 +132,33 @@ export class KafkajsProducers {
     if (compression !== 'none') registerCodec(compression, requireCompressor(this.#parts.codecs, compression, topic))
     const partitions = await this.#parts.partitionsOf(topic, options.signal)
     const groups = byPartition(records, (record) => this.#partitioner.partitionOf(record, partitions.length))
+    requirePartitions(topic, groups.keys(), partitions.length)
+    const { clock, timeoutMs } = this.#parts
+    const retrying = { clock, timeoutMs, signal: options.signal }
     await allEnded(
       [...groups].map(([partition, some]) => {
-        const messages = some.map((record) => ({ ...toMessage(record), partition }))
-        return sender.send({ topic, messages, acks: -1, compression: TYPES[compression] })
+        const record = { topic, partition, messages: some.map(toMessage), acks: -1, compression: TYPES[compression] }
+        return outlet.send(sender, record, retrying)
       }),
     )
   }
 
-  async #connected(): Promise<Producer> {
-    if (this.#isClosed) throw stopped('this client of Kafka')
-    const producer = this.#parts.kafka.producer({ idempotent: true, ...commonOptions() })
-    this.#open.add(producer)
-    await producer.connect()
-    return producer
+  #newOutlet(kafka: Kafka, config: ProducerConfig): KafkajsOutlet {
+    const outlet = new KafkajsOutlet(kafka, { ...config, ...commonOptions() })
+    this.#open.add(outlet)
+    return outlet
   }
 
-  async #discard(producer: Producer): Promise<void> {
-    this.#open.delete(producer)
-    await producer.disconnect()
+  async #connected(): Promise<KafkajsOutlet> {
+    if (this.#isClosed) throw stopped('this client of Kafka')
+    const outlet = this.#newOutlet(this.#parts.kafka, { idempotent: true })
+    await outlet.producer.connect()
+    return outlet
+  }
+
+  async #discard(outlet: KafkajsOutlet): Promise<void> {
+    this.#open.delete(outlet)
+    await outlet.producer.disconnect()
   }
 }
 

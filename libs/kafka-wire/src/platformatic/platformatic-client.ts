@@ -24,7 +24,7 @@ import type { CodecOptions, Codecs } from '../codecs/codecs.js'
 import { invalid, stopped } from '../errors.js'
 import { OUT_OF_RANGE, readRange } from '../range-reader.js'
 import type { RecordChunk } from '../record.js'
-import { abortable, withRetries } from '../waiting.js'
+import { abortable, within, withRetries } from '../waiting.js'
 import { toSluice, typeOf } from './failures.js'
 import { PlatformaticFetcher } from './platformatic-fetcher.js'
 import { PlatformaticProducers } from './platformatic-producers.js'
@@ -90,8 +90,8 @@ class PlatformaticClient implements KafkaClient {
       codecs: codecsOf(),
       clock: this.#clock,
       timeoutMs: this.#callTimeoutMs,
-      partitionsOf: async (topic) =>
-        (await this.#admin.metadata({ topics: [topic] })).topics.get(topic)?.partitionsCount ?? 0,
+      partitionsOf: async (topic, isFresh) =>
+        (await this.#admin.metadata({ topics: [topic], forceUpdate: isFresh })).topics.get(topic)?.partitionsCount ?? 0,
     })
   }
 
@@ -203,7 +203,7 @@ class PlatformaticClient implements KafkaClient {
 
   #call<T>(doing: string, options: CallOptions | undefined, attempt: () => Promise<T>): Promise<T> {
     const retrying = { clock: this.#clock, timeoutMs: this.#callTimeoutMs, signal: options?.signal, doing }
-    return withRetries(retrying, async () => {
+    const work = withRetries(retrying, async () => {
       this.#requireOpen()
       try {
         return await attempt()
@@ -213,6 +213,7 @@ class PlatformaticClient implements KafkaClient {
         throw toSluice(error, doing)
       }
     })
+    return within(retrying, work)
   }
 
   #requireOpen(): void {

@@ -15,7 +15,7 @@ import type { Codecs } from '../codecs/codecs.js'
 import { requireCompressor } from '../codecs/codecs.js'
 import { stopped } from '../errors.js'
 import { Partitioner } from '../partitioner.js'
-import { bufferOf, byPartition, guarded, SharedProducer } from '../producing.js'
+import { bufferOf, byPartition, guarded, requirePartitions, SharedProducer, unknownPartition } from '../producing.js'
 import { abortable, reasonOf, withRetries } from '../waiting.js'
 import { toSluice } from './failures.js'
 
@@ -30,7 +30,8 @@ export interface ProducersParts {
   readonly codecs: Codecs
   readonly clock: Clock
   readonly timeoutMs: number
-  readonly partitionsOf: (topic: string) => Promise<number>
+  /** Unless `isFresh`, as of some time ago. */
+  readonly partitionsOf: (topic: string, isFresh: boolean) => Promise<number>
 }
 
 type Sender = Pick<Producer, 'send'>
@@ -145,13 +146,20 @@ export class PlatformaticProducers {
     const { compression = 'none' } = options
     if (compression !== 'none') requireCompressor(this.#parts.codecs, compression, topic)
     // It would look for a topic that is not there for as long as it sends.
-    const count = await this.#parts.partitionsOf(topic)
-    for (const [partition, some] of byPartition(records, (record) => this.#partitioner.partitionOf(record, count))) {
+    const count = await this.#parts.partitionsOf(topic, false)
+    const groups = byPartition(records, (record) => this.#partitioner.partitionOf(record, count))
+    if (Math.max(...groups.keys()) >= count) {
+      requirePartitions(topic, groups.keys(), await this.#parts.partitionsOf(topic, true))
+    }
+    for (const [partition, some] of groups) {
       const messages = some.map((record) => toMessage(topic, partition, record, this.#parts.clock.now()))
       for (const near of nearInTime(messages)) {
-        await this.#deliver(`writing to ${topic}`, producer, () =>
-          sender.send({ messages: near, acks: -1, compression, autocreateTopics: false }),
-        )
+        await this.#deliver(`writing to ${topic}/${String(partition)}`, producer, async () => {
+          await requireKnown(producer, topic, partition)
+          const { offsets } = await sender.send({ messages: near, acks: -1, compression, autocreateTopics: false })
+          const isWritten = offsets?.some((each) => each.topic === topic && each.partition === partition) === true
+          if (!isWritten) throw unknownPartition(topic, partition, false)
+        })
       }
     }
   }
@@ -202,6 +210,17 @@ async function translated<T>(doing: string, work: () => Promise<T>): Promise<T> 
   } catch (error) {
     throw toSluice(error, doing)
   }
+}
+
+/** It puts records for a partition that it does not know yet into another one. */
+async function requireKnown(producer: Producer, topic: string, partition: number): Promise<void> {
+  if (isKnown(producer, topic, partition)) return
+  await producer.metadata({ topics: [topic], autocreateTopics: false, forceUpdate: true })
+  if (!isKnown(producer, topic, partition)) throw unknownPartition(topic, partition, true)
+}
+
+function isKnown(producer: Producer, topic: string, partition: number): boolean {
+  return (producer.currentMetadata?.topics.get(topic)?.partitionsCount ?? 0) > partition
 }
 
 type Message = MessageToProduce & { readonly timestamp: bigint }

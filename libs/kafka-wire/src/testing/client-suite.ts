@@ -3,6 +3,7 @@ import { afterAll, describe } from 'vitest'
 import type { KafkaClient } from '../client.js'
 import { failureTests } from './failure-tests.js'
 import { offsetTests } from './offset-tests.js'
+import { producingTests } from './producing-tests.js'
 import { rangeTests } from './range-tests.js'
 import { createTopic } from './suite-kit.js'
 import type { Kit, SuiteOptions } from './suite-kit.js'
@@ -26,6 +27,9 @@ export function clientSuite(title: string, options: SuiteOptions): void {
     })
     describe('ranges', () => {
       rangeTests(kit)
+    })
+    describe('topics that change', () => {
+      producingTests(kit)
     })
     describe('transactions', () => {
       transactionTests(kit)

@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest'
-import { endOf, valuesOf } from './suite-kit.js'
+import { endOf, until, valuesOf } from './suite-kit.js'
 import type { Kit } from './suite-kit.js'
 
 export function offsetTests(kit: Kit): void {
   metadataTests(kit)
   listOffsetsTests(kit)
+  growingTests(kit)
   groupTests(kit)
 }
 
@@ -88,6 +89,19 @@ function listOffsetsTests({ client, newTopic, name }: Kit): void {
     expect([await endOf(client, topic, 'last-stable'), await endOf(client, topic)]).toEqual([2n, 5n])
     await transaction.abort()
     await producer.close()
+  })
+}
+
+function growingTests({ client, admin, newTopic }: Kit): void {
+  it('lists offsets of partitions that were added after the topic was looked up', async () => {
+    const topic = await newTopic()
+    expect([...(await client.listOffsets(topic, [0], 'latest'))]).toEqual([[0, 0n]])
+    await admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] })
+    await until(async () => ((await client.metadata([topic]))[0]?.partitions.length === 2 ? true : undefined))
+    expect([...(await client.listOffsets(topic, [0, 1], 'latest'))].sort()).toEqual([
+      [0, 0n],
+      [1, 0n],
+    ])
   })
 }
 
