@@ -167,8 +167,8 @@ function mendTimers(): void {
 }
 
 /**
- * kafkajs ends a connection when what it waits for there has been answered. But from then on it looks no more for what has not been
- * answered in time: with a broker that is silent, and so gone from the metadata, it waits for ever, and so does who looked up the metadata.
+ * While a connection ends, kafkajs still takes it for connected, for some microtasks: a request that was encoded meanwhile goes to the dead
+ * socket, and since nobody looks at the queue of an ended connection, it never fails; nor does what waits for it, e.g. all look-ups.
  */
 function mendTimeOuts(): void {
   const { prototype } = RequestQueue
