@@ -2,8 +2,8 @@
 import { messageOf, SluiceError } from '../errors.js'
 import type { ReceiverInfo } from '../observe/listener.js'
 import type { Logger } from '../observe/logger.js'
+import { untilAborted } from '../time/abort.js'
 import type { Clock } from '../time/clock.js'
-import { abortReason } from '../time/system-clock.js'
 import type { Backoff } from './backoff.js'
 import type { BlockBuffer } from './block-buffer.js'
 import type { RateLimiter } from './rate-limiter.js'
@@ -90,20 +90,7 @@ export class ReceiverSupervisor {
   /** The next run is told a position: it must be of what is safe, and not of what can fail still (E14). */
   async #settled(): Promise<void> {
     const { isReliable, flushed } = this.#options
-    if (!isReliable) return
-    const { signal } = this.#stopping
-    let stop: () => void = () => undefined
-    const stopping = new Promise<never>((_, reject) => {
-      stop = () => {
-        reject(abortReason(signal))
-      }
-      signal.addEventListener('abort', stop, { once: true })
-    })
-    try {
-      await Promise.race([flushed(), stopping])
-    } finally {
-      signal.removeEventListener('abort', stop)
-    }
+    if (isReliable) await untilAborted(flushed(), this.#stopping.signal)
   }
 
   async #runOnce(): Promise<RunEnd> {
