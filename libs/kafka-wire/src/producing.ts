@@ -1,5 +1,6 @@
-/** What all producers share: which partition records go to, and when a producer must not be used any more. */
-import type { SluiceError } from '@sluice/core'
+/** What all producers share: whose turn it is, which partition records go to, and when a producer must not be used any more. */
+import type { Clock, SluiceError } from '@sluice/core'
+import type { Failures, ProducerKind } from './adapter.js'
 import type {
   CallOptions,
   ProduceOptions,
@@ -7,8 +8,106 @@ import type {
   TopicPartitionOffset,
   Transaction,
   TransactionalProducer,
+  TransactionOptions,
 } from './client.js'
 import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
+import { abortable, reasonOf, withRetries } from './waiting.js'
+
+const TRANSACTION_TIMEOUT_MS = 60_000
+
+export interface ProducersParts {
+  readonly clock: Clock
+  readonly timeoutMs: number
+  readonly failures: Failures
+}
+
+/** The producers of a client. */
+export class Producers<P> {
+  readonly #kind: ProducerKind<P>
+  readonly #parts: ProducersParts
+  readonly #open = new Set<P>()
+  readonly #shared: SharedProducer<P>
+  #isClosed = false
+
+  constructor(kind: ProducerKind<P>, parts: ProducersParts) {
+    this.#kind = kind
+    this.#parts = parts
+    this.#shared = new SharedProducer({
+      make: async () => {
+        const producer = this.#make()
+        await kind.connect(producer)
+        return producer
+      },
+      discard: (producer) => this.#discard(producer),
+    })
+  }
+
+  produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
+    const work = this.#shared.use(async (producer) => {
+      if (options.signal?.aborted === true) throw reasonOf(options.signal)
+      await this.#kind.send(producer, topic, records, options)
+    })
+    return this.#step(`writing to ${topic}`, options, () => work)
+  }
+
+  transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
+    const kind = this.#kind
+    const doing = `the transaction ${transactionalId}`
+    const producer = this.#make({ transactionalId, timeoutMs: options.timeoutMs ?? TRANSACTION_TIMEOUT_MS })
+    const inner: TransactionalProducer = {
+      init: (call) => this.#retried(doing, call, () => kind.init(producer)),
+      begin: () => this.#begin(producer, doing),
+      close: () => this.#discard(producer),
+    }
+    return guarded(inner, transactionalId)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all([...this.#open].map((producer) => this.#discard(producer)))
+  }
+
+  #make(transaction?: { readonly transactionalId: string; readonly timeoutMs: number }): P {
+    if (this.#isClosed) throw stopped('this client of Kafka')
+    const producer = this.#kind.make(transaction)
+    this.#open.add(producer)
+    return producer
+  }
+
+  async #begin(producer: P, doing: string): Promise<Transaction> {
+    const inner = await this.#translated(doing, () => this.#kind.begin(producer))
+    return {
+      send: (topic, records, options = {}) => this.#step(doing, options, () => inner.send(topic, records, options)),
+      // A broker that has just started has no coordinator of groups yet; asking twice adds nothing.
+      sendOffsets: (group, offsets, options) => this.#retried(doing, options, () => inner.sendOffsets(group, offsets)),
+      commit: (options) => this.#step(doing, options, () => inner.commit()),
+      abort: (options) => this.#step(doing, options, () => inner.abort()),
+    }
+  }
+
+  async #step(doing: string, options: CallOptions | undefined, work: () => Promise<unknown>): Promise<void> {
+    await abortable(this.#translated(doing, work), options?.signal)
+  }
+
+  async #retried(doing: string, options: CallOptions | undefined, attempt: () => Promise<unknown>): Promise<void> {
+    const { clock, timeoutMs } = this.#parts
+    const retrying = { clock, timeoutMs, signal: options?.signal, doing }
+    await withRetries(retrying, () => this.#translated(doing, attempt))
+  }
+
+  async #translated<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw this.#parts.failures.toSluice(error, doing)
+    }
+  }
+
+  async #discard(producer: P): Promise<void> {
+    this.#open.delete(producer)
+    await this.#kind.close(producer)
+  }
+}
 
 /**
  * A failed send may have arrived. Its producer would give the same sequence numbers to the next records, which the broker

@@ -1,15 +1,14 @@
 /** What may fail between the stream and its brokers; those that cannot be made to fail at the right moment are made to here. */
 import { isSluiceError, SluiceError, type Sink } from '@sluice/core'
-import { describeWithServices } from '@sluice/services'
 import type { KafkaClient, RangeRequest } from '@sluice/kafka-wire'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { json, string } from './decode/deserializer.js'
-import type { KafkaStreamOptions } from './kafka-source.config.js'
+import { describe, expect, test } from 'vitest'
+import { json } from './decode/deserializer.js'
 import { kafkaDirectStream } from './kafka-stream.js'
 import { offsetRanges } from './offset-ranges.js'
 import type { UndecodableRecord } from './record.js'
-import { testContext, until, type TestContext } from './testing/context.js'
-import { numbered, TestKafka } from './testing/topics.js'
+import { until } from './testing/context.js'
+import { describeOnKafka, type Run, type TextOptions } from './testing/on-kafka.js'
+import { numbered } from './testing/topics.js'
 
 /** The client with some of its methods in another form. */
 function withMethods(client: KafkaClient, methods: Partial<KafkaClient>): KafkaClient {
@@ -32,34 +31,9 @@ function away(): SluiceError {
   })
 }
 
-await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: { bootstrap } }) => {
-  const kafka = new TestKafka(bootstrap)
-  beforeAll(() => kafka.open())
-  afterAll(() => kafka.close())
-
-  const contexts: TestContext[] = []
-  afterEach(async () => {
-    for (const context of contexts.splice(0)) await context.stop()
-  })
-
-  type Options = Partial<KafkaStreamOptions<Buffer, string, string>>
-
-  async function run(options: Options): Promise<TestContext & { readonly values: string[] }> {
-    const context = testContext()
-    contexts.push(context)
-    const values: string[] = []
-    kafkaDirectStream<Buffer, string, string>(context.ssc, {
-      client: kafka.client,
-      from: 'earliest',
-      value: string,
-      handler: ({ value }) => value ?? '',
-      ...options,
-    } as KafkaStreamOptions<Buffer, string, string>).foreachRDD(async (rdd) => {
-      values.push(...(await rdd.collect()))
-    })
-    await context.ssc.start()
-    return { ...context, values }
-  }
+await describeOnKafka('a stream', ({ kafka, context: newContext, run: runWith }) => {
+  /** Topics are looked at once only. */
+  const run = (options: TextOptions): Promise<Run> => runWith({ refreshMs: 10_000, ...options } as TextOptions)
 
   describe('whose brokers are away', () => {
     test('plans nothing until they are back, says so once, and goes on', async () => {
@@ -177,8 +151,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
         })
       },
     })
-    const context = testContext()
-    contexts.push(context)
+    const context = newContext()
     const outcomes: unknown[] = []
     kafkaDirectStream(context.ssc, { client, topics: topic, from: 'earliest' }).foreachRDD(async (rdd) => {
       outcomes.push(
@@ -203,7 +176,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
     const given = await run({ client, topics: topic })
     await given.ssc.stop()
     expect(closed).toBe(0)
-    const context = testContext()
+    const context = newContext()
     kafkaDirectStream(context.ssc, { brokers: kafka.brokers, topics: topic, from: 'earliest' })
       .count()
       .foreachRDD(() => undefined)
@@ -237,8 +210,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
         { key: 'b', value: '{' },
         { value: '{"n":3}' },
       ])
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       const events: string[] = []
       const letters = memorySink<UndecodableRecord>(events, 'letters')
       const good = memorySink<number>(events, 'good')

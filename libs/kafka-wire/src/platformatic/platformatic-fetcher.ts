@@ -25,7 +25,6 @@ export class PlatformaticFetcher {
       if (errorCode !== 0) throw new ProtocolError(errorCode)
       return answer
     } catch (error) {
-      this.#admin.clearMetadata()
       // After a request that timed out the connection reads no answer any more.
       if (/timed out/.test(String(error))) await connection?.close()
       throw error
