@@ -17,7 +17,7 @@ import type {
 import { compressionsOf } from '../codecs/codecs.js'
 import { byTopic } from '../offsets.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, dropConnection, mendKafkajs } from './inner.js'
+import { connectionsOf, createCluster, dropConnection, dropConnections, mendKafkajs, retire } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 import type { KafkajsOutlet } from './kafkajs-outlet.js'
@@ -52,7 +52,7 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     this.compression = compressionsOf(parts.codecs)
     const kafka = newKafka(options)
     this.#cluster = createCluster(kafka)
-    this.#fetcher = new KafkajsFetcher(this.#cluster)
+    this.#fetcher = new KafkajsFetcher(this.#cluster, parts)
     const partitionsOf = async (topic: string, signal?: AbortSignal) => {
       const [metadata] = await parts.retried(`looking up ${topic}`, { signal }, () => this.metadata([topic]))
       return (metadata as TopicMetadata).partitions
@@ -66,7 +66,7 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
 
   async close(reason: Error): Promise<void> {
     // kafkajs would wait for each request that is under way.
-    await Promise.all(connectionsOf(this.#cluster).map((connection) => dropConnection(connection, reason)))
+    await retire(this.#cluster, reason)
     await this.#cluster.disconnect()
   }
 
@@ -136,6 +136,10 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     for (const connection of connectionsOf(this.#cluster)) {
       if (connection.broker === silent) await dropConnection(connection, error as Error)
     }
+  }
+
+  gaveUp(reason: Error): Promise<void> {
+    return dropConnections(this.#cluster, reason)
   }
 
   async #coordinator(groupId: string): Promise<Broker> {

@@ -73,8 +73,8 @@ export class KafkajsProducers implements ProducerKind<KafkajsOutlet> {
     }
   }
 
-  close({ producer }: KafkajsOutlet): Promise<void> {
-    return producer.disconnect()
+  close(outlet: KafkajsOutlet): Promise<void> {
+    return outlet.close()
   }
 
   /**
