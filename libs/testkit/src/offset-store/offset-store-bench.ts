@@ -1,9 +1,9 @@
 /** What the rules for stores of offsets work with: stores on one place, and a source's way of using them. */
-import { systemClock, type OffsetStore, type StreamOffsets } from '@sluice/core'
+import { seededRandom, seedOf, systemClock, type OffsetStore, type StreamOffsets } from '@sluice/core'
 import { settled, silentLogger, within } from '../suite/checks.js'
 import { ingredient, type Skip, type SuiteRunner } from '../suite/runner.js'
 
-/** A store under test. What it keeps is its own: nothing of other tests. */
+/** A store under test. */
 export interface OffsetStoreTarget {
   readonly store: OffsetStore
   /** Another store on the same place: that of the restarted application. */
@@ -21,38 +21,40 @@ export interface OffsetStoreConformanceOptions extends SuiteRunner {
   readonly open: () => OffsetStoreTarget | Promise<OffsetStoreTarget>
   /** A store whose system is not there. */
   readonly broken?: (() => OffsetStore | Promise<OffsetStore>) | undefined
-  /** Whether it can tell that another run has stored meanwhile (`FENCED`). Default: false. */
-  readonly fences?: boolean | undefined
   /** Real milliseconds within which one call of the store ends. Default: 10,000. */
   readonly deadlineMs?: number | undefined
   readonly skip?: readonly Skip[] | undefined
 }
 
-const APP = 'conformance'
+let benches = 0
 
 export class OffsetStoreBench {
   readonly options: OffsetStoreConformanceOptions
   readonly target: OffsetStoreTarget
   readonly rule: string
+  /** Random: the place may be shared with others. */
+  readonly app: string
   readonly #open = new Map<OffsetStore, AbortController>()
 
   constructor(options: OffsetStoreConformanceOptions, target: OffsetStoreTarget, rule: string) {
     this.options = options
     this.target = target
     this.rule = rule
+    const random = seededRandom(seedOf(systemClock.now(), systemClock.monotonic(), benches++))
+    this.app = `conformance-${random.integer(2 ** 31).toString(36)}`
   }
 
   /** The store of the first run, open. */
-  first(appName = APP): Promise<OffsetStore> {
+  first(appName = this.app): Promise<OffsetStore> {
     return this.open(this.target.store, appName)
   }
 
   /** That of a later run, open; the earlier ones stay as they are. */
-  async next(appName = APP): Promise<OffsetStore> {
+  async next(appName = this.app): Promise<OffsetStore> {
     return this.open(await this.target.reopen(), appName)
   }
 
-  async open(store: OffsetStore, appName = APP): Promise<OffsetStore> {
+  async open(store: OffsetStore, appName = this.app): Promise<OffsetStore> {
     const ended = new AbortController()
     this.#open.set(store, ended)
     const context = { appName, logger: silentLogger, clock: systemClock, signal: ended.signal }
@@ -85,8 +87,8 @@ export class OffsetStoreBench {
   }
 
   /** What a later run loads. */
-  async left(stream: string): Promise<StreamOffsets> {
-    return this.load(await this.next(), stream)
+  async left(stream: string, appName = this.app): Promise<StreamOffsets> {
+    return this.load(await this.next(appName), stream)
   }
 
   broken(): OffsetStore | Promise<OffsetStore> {

@@ -136,31 +136,36 @@ export const contentRules: readonly OffsetStoreRule[] = [
     name: 'applications are kept apart',
     async run(bench) {
       const [partition = ''] = await bench.partitions(1)
-      await bench.store(await bench.first('one'), STREAM, { [partition]: '1' })
-      assert.deepEqual(await bench.load(await bench.next('two'), STREAM), {})
-      await bench.store(await bench.next('two'), STREAM, { [partition]: '2' })
-      assert.deepEqual(await bench.load(await bench.next('one'), STREAM), { [partition]: '1' })
+      const places = placesOf(bench.app)
+      for (const [n, [app, stream]] of places.entries()) {
+        const store = await (n === 0 ? bench.first(app) : bench.next(app))
+        await bench.load(store, stream)
+        await bench.store(store, stream, { [partition]: String(n) })
+      }
+      for (const [n, [app, stream]] of places.entries())
+        assert.deepEqual(await bench.left(stream, app), { [partition]: String(n) }, `${app} and ${stream}`)
     },
   },
 ]
 
 export const lifeRules: readonly OffsetStoreRule[] = [
   {
-    name: 'FENCED: a run that another one has overtaken stores nothing, where the store can tell',
+    name: 'FENCED: a run that another one has overtaken stores nothing',
     async run(bench) {
-      if (bench.options.fences !== true) return
-      const [partition = ''] = await bench.partitions(1)
+      const [partition = '', other = ''] = await bench.partitions(2)
       const old = await bench.first()
       await bench.load(old, STREAM)
       await bench.store(old, STREAM, { [partition]: '1' })
       const young = await bench.next()
       await bench.load(young, STREAM)
-      await bench.store(young, STREAM, { [partition]: '2' })
-      const outcome = await settled(() => bench.store(old, STREAM, { [partition]: '3' }))
-      assert.ok(outcome.rejected && isSluiceError(outcome.error, 'FENCED'), 'the old run must be told FENCED')
-      assert.deepEqual(await bench.left(STREAM), { [partition]: '2' })
+      await bench.store(young, STREAM, { [partition]: '2', [other]: '5' })
+      for (const offsets of [{ [partition]: '3' }, { [other]: '1' }, { [partition]: '3', [other]: '1' }]) {
+        const outcome = await settled(() => bench.store(old, STREAM, offsets))
+        assert.ok(outcome.rejected && isSluiceError(outcome.error, 'FENCED'), 'the old run must be told FENCED')
+      }
+      assert.deepEqual(await bench.left(STREAM), { [partition]: '2', [other]: '5' })
       await bench.store(young, STREAM, { [partition]: '4' })
-      assert.deepEqual(await bench.left(STREAM), { [partition]: '4' })
+      assert.deepEqual(await bench.left(STREAM), { [partition]: '4', [other]: '5' })
     },
   },
   {
@@ -196,6 +201,15 @@ export const lifeRules: readonly OffsetStoreRule[] = [
     },
   },
 ]
+
+/** Applications and streams whose names are one text where they are only put together. */
+function placesOf(app: string): readonly (readonly [app: string, stream: string])[] {
+  const joined = [':', '/', '-', '.', ' '].flatMap((sign): [string, string][] => [
+    [app, `b${sign}c`],
+    [`${app}${sign}b`, 'c'],
+  ])
+  return [...joined, [app, 'c'], [`${app}%3Ab`, 'c'], [app, '']]
+}
 
 async function numbered(bench: OffsetStoreBench, count: number): Promise<StreamOffsets> {
   return Object.fromEntries((await bench.partitions(count)).map((name, i) => [name, String(i + 1)]))
