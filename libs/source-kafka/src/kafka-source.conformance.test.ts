@@ -43,6 +43,9 @@ await describeByEachClient('source-kafka on a broker', ({ kafka }) => {
 
   inputConformance<string>({ ...common, name: 'source-kafka', open: open(0) })
 
+  // Which client fetches makes no difference to when.
+  if (kafka.client.name !== 'kafkajs') return
+
   inputConformance<string>({
     ...common,
     name: 'source-kafka, fetching ahead',
