@@ -9,6 +9,7 @@ import { join } from './join.js'
 import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
+import { kafkaPeers } from './kafka-peers.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -37,6 +38,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafka,
   kafkaLatency,
   kafkaMemory,
+  kafkaPeers,
   store,
   wal,
   checkpoint,
