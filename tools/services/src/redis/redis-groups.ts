@@ -108,4 +108,3 @@ async function until(check: () => Promise<void>): Promise<void> {
     }
   }
 }
-

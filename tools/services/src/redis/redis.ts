@@ -35,7 +35,8 @@ export const redisService: ServiceModule<RedisValues, RedisOptions> = {
 
 function requireUrl(text: string, protocol: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.protocol !== protocol || url.port === '') throw new Error(`'${text}' is not of the form ${protocol}//host:port`)
+  if (url?.protocol !== protocol || url.port === '')
+    throw new Error(`'${text}' is not of the form ${protocol}//host:port`)
   return url
 }
 

@@ -12,7 +12,13 @@ export interface RedisOptions {
 }
 
 /** Nothing that was acknowledged is lost by a kill. */
-const SETTINGS = { bind: '127.0.0.1', save: '', appendonly: 'yes', appendfsync: 'always', 'maxmemory-policy': 'noeviction' }
+const SETTINGS = {
+  bind: '127.0.0.1',
+  save: '',
+  appendonly: 'yes',
+  appendfsync: 'always',
+  'maxmemory-policy': 'noeviction',
+}
 
 export interface RedisServer {
   readonly name: string
@@ -32,7 +38,14 @@ export async function redisLaunch(context: StartContext, server: RedisServer): P
   const file = join(dir, 'redis.conf')
   const lines = Object.entries(settings).map(([setting, value]) => `${setting} ${value === '' ? '""' : value}\n`)
   await writeFile(file, lines.join(''), { mode: 0o600 })
-  return { name, command: 'redis-server', args: [file], log: join(context.logs, `${name}.log`), probe, readyWithinMs: 60_000 }
+  return {
+    name,
+    command: 'redis-server',
+    args: [file],
+    log: join(context.logs, `${name}.log`),
+    probe,
+    readyWithinMs: 60_000,
+  }
 }
 
 export async function answers(port: number): Promise<void> {

@@ -1,0 +1,106 @@
+/** Every way to connect, and what is lowered on purpose: the modes stand in redis-sink.conformance.test.ts. */
+import { awkwardBytes, awkwardTexts, sinkConformance, type Skip } from '@sluice/testkit'
+import { describeWithServices } from '@sluice/services'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
+import { afterAll, describe, test } from 'vitest'
+import { redisSink } from './redis-sink.js'
+import type { RedisPlace, RedisSinkOptions } from './redis-sink.config.js'
+import { cases, item, targetOf, type Item, type ModeCase, type Reader } from './testing/targets.js'
+
+const awkward = [
+  ...awkwardTexts.map((text) => item(text)),
+  ...awkwardBytes.map((bytes, index) => item(`bytes ${String(index)}`, bytes)),
+]
+const order: Skip = {
+  test: 'the records of a partition keep their order',
+  reason: 'keys, fields and members have none',
+}
+
+function conformance(
+  name: string,
+  mode: ModeCase,
+  place: RedisPlace,
+  reader: Reader,
+  more: Partial<RedisSinkOptions<Item>> = {},
+): void {
+  sinkConformance({
+    describe,
+    test,
+    name: `redisSink, ${name}`,
+    open: () => targetOf(mode, place, reader, more),
+    record: (index) => item(`item ${String(index)}`),
+    awkward,
+    refused: mode.refused,
+    broken: () => redisSink({ url: 'redis://127.0.0.1:1', ...mode.write('nowhere') }),
+    manyRecords: 10_000,
+    skip: mode.isOrdered ? [] : [order],
+  })
+}
+
+const { set, hash, list, increment, stream } = cases as Record<string, ModeCase> as Record<
+  'set' | 'hash' | 'list' | 'increment' | 'stream',
+  ModeCase
+>
+
+await describeWithServices({ describe, test }, ['redis'], 'redisSink by any client', ({ redis: { url } }) => {
+  const reader = new Redis(url)
+  const given = new Redis(url)
+  const nodeRedis = createClient({ url })
+  afterAll(() => {
+    reader.disconnect()
+    given.disconnect()
+  })
+  conformance('RESP2', hash, { url, options: { protocol: 2 } }, reader)
+  conformance('given ioredis', list, { client: given }, reader)
+  conformance('given node-redis', hash, { client: nodeRedis }, reader)
+  conformance('without a ledger', list, { url }, reader, { ledger: false })
+})
+
+await describeWithServices({ describe, test }, ['redis-tls'], 'redisSink over TLS', ({ 'redis-tls': tls }) => {
+  const { url, ca, username, password } = tls
+  const options = { username, password, tls: { ca } }
+  const reader = new Redis(url, options)
+  const nodeRedis = createClient({ url, username, password, socket: { tls: true, ca } })
+  afterAll(() => {
+    reader.disconnect()
+  })
+  conformance('TLS and password', hash, { url, options }, reader)
+  conformance('TLS and password, given node-redis', list, { client: nodeRedis }, reader)
+})
+
+await describeWithServices(
+  { describe, test },
+  ['redis-cluster'],
+  'redisSink in a cluster',
+  ({ 'redis-cluster': cluster }) => {
+    const nodes = cluster.nodes.split(',')
+    const addresses = nodes.map((node) => ({ host: '127.0.0.1', port: Number(node.split(':')[1]) }))
+    const reader = new Cluster(addresses)
+    const given = new Cluster(addresses)
+    const nodeRedis = createCluster({ rootNodes: nodes.map((node) => ({ url: `redis://${node}` })) })
+    afterAll(() => {
+      reader.disconnect()
+      given.disconnect()
+    })
+    conformance('cluster, keys in many slots', set, { cluster: nodes }, reader)
+    conformance('cluster, one key', stream, { cluster: nodes }, reader)
+    conformance('cluster, given ioredis', set, { client: given }, reader)
+    conformance('cluster, given node-redis', increment, { client: nodeRedis }, reader)
+  },
+)
+
+await describeWithServices(
+  { describe, test },
+  ['redis-sentinel'],
+  'redisSink with sentinels',
+  ({ 'redis-sentinel': found }) => {
+    const sentinels = found.sentinels.split(',')
+    const addresses = sentinels.map((node) => ({ host: '127.0.0.1', port: Number(node.split(':')[1]) }))
+    const reader = new Redis({ sentinels: addresses, name: found.master })
+    afterAll(() => {
+      reader.disconnect()
+    })
+    conformance('sentinels, and a replica that is waited for', list, { sentinels, master: found.master }, reader)
+  },
+)
