@@ -10,6 +10,8 @@ import type { Word } from './values.js'
 export interface Connection {
   /** Sends commands, in order, to the server of that key, and gives their answers. An error of any rejects. */
   send(key: Word, commands: readonly (readonly Word[])[]): Promise<unknown[]>
+  /** Of a cluster: one to each of its masters. */
+  masters?(): Promise<readonly Pick<Connection, 'send'>[]>
   /** Ends it at once. What was sent may still be done. */
   destroy(): void
 }
@@ -130,7 +132,11 @@ function lastNodeError(failure: unknown): unknown {
 }
 
 function ioredisConnection(client: IoredisClient, destroy: () => void): Connection {
+  const masters = client.isCluster
+    ? () => Promise.resolve((client as Cluster).nodes('master').map((node) => ioredisConnection(node, () => undefined)))
+    : undefined
   return {
+    ...(masters && { masters }),
     async send(_key, commands) {
       const [first] = commands
       if (commands.length === 1 && first !== undefined) return [await ioredisCall(client, first)]
@@ -159,6 +165,8 @@ interface AnyClient {
   readonly options?: Record<string, unknown>
   readonly _options?: Record<string, unknown>
   readonly slots?: unknown
+  readonly masters?: readonly unknown[]
+  nodeClient?(node: unknown): AnyClient | Promise<AnyClient>
   duplicate?(...args: unknown[]): unknown
   connect?(): Promise<unknown>
   sendCommand?(...args: unknown[]): Promise<unknown>
@@ -236,7 +244,14 @@ function givenNodeRedis(given: AnyClient, label: string): Connector {
 }
 
 function nodeRedisConnection(client: AnyClient, isCluster: boolean, destroy: () => void): Connection {
+  const masters = (): Promise<Connection[]> =>
+    Promise.all(
+      (client.masters ?? []).map(async (node) =>
+        nodeRedisConnection((await client.nodeClient?.(node)) ?? client, false, () => undefined),
+      ),
+    )
   return {
+    ...(isCluster && { masters }),
     send(key, commands) {
       const call = (words: readonly Word[]): Promise<unknown> =>
         (isCluster ? client.sendCommand?.(key, false, words) : client.sendCommand?.(words)) ?? Promise.resolve()
@@ -274,9 +289,12 @@ export class Connections {
     if (this.#closed) throw redisError('STOPPED', 'the sink is closed; open it before it is written to')
     const connection = this.#idle.pop() ?? (await this.#connect(signal))
     const abort = abortOf(signal)
-    const calls = new Calls((key, commands) =>
-      this.#timed(this.#send(connection, key, commands), 'a call', abort.comes),
-    )
+    const callsOn = (to: Pick<Connection, 'send'>): Calls =>
+      new Calls(
+        (key, commands) => this.#timed(this.#send(to, key, commands), 'a call', abort.comes),
+        async () => (await connection.masters?.())?.map(callsOn),
+      )
+    const calls = callsOn(connection)
     try {
       const result = await work(calls)
       if (this.#closed) this.#end(connection)
@@ -309,7 +327,11 @@ export class Connections {
     }
   }
 
-  async #send(connection: Connection, key: Word, commands: readonly (readonly Word[])[]): Promise<unknown[]> {
+  async #send(
+    connection: Pick<Connection, 'send'>,
+    key: Word,
+    commands: readonly (readonly Word[])[],
+  ): Promise<unknown[]> {
     try {
       return await connection.send(key, commands)
     } catch (error) {
@@ -376,9 +398,16 @@ type Send = (key: Word, commands: readonly (readonly Word[])[]) => Promise<unkno
 /** Calls on one connection. */
 export class Calls {
   readonly #send: Send
+  readonly #masters: () => Promise<readonly Calls[] | undefined>
 
-  constructor(send: Send) {
+  constructor(send: Send, masters: () => Promise<readonly Calls[] | undefined>) {
     this.#send = send
+    this.#masters = masters
+  }
+
+  /** Calls to each server that takes writes: of a cluster, to all its masters. */
+  async servers(): Promise<readonly Calls[]> {
+    return (await this.#masters()) ?? [this]
   }
 
   /** Runs a script, and what is to follow it on the same server. */

@@ -12,8 +12,18 @@ export interface Durability {
   readonly replicas: number
 }
 
-/** Of the server behind this connection; of a cluster, one of them. */
+/** Of the server behind this connection; of a cluster, what is missing at any of its masters. */
 export async function durabilityOf(calls: Calls): Promise<Durability> {
+  const found = await Promise.all((await calls.servers()).map(serverDurability))
+  return {
+    missing: [...new Set(found.flatMap(({ missing }) => missing))],
+    evicting: found.find(({ evicting }) => evicting !== undefined)?.evicting,
+    isCluster: found.some(({ isCluster }) => isCluster),
+    replicas: Math.min(...found.map(({ replicas }) => replicas)),
+  }
+}
+
+async function serverDurability(calls: Calls): Promise<Durability> {
   const info = infoOf(String(await calls.command('', 'INFO')))
   const missing: string[] = []
   if (info['aof_enabled'] !== '1') missing.push('appendonly is off: set appendonly yes')

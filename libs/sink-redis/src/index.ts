@@ -2,5 +2,5 @@
 export { redisSink } from './redis-sink.js'
 export type { RedisClient, RedisCommand, RedisPlace, RedisSinkOptions, RedisWrite } from './redis-sink.config.js'
 export type { Key } from './key-template.js'
-export { asJson, type RedisValue } from './values.js'
+export { asJson, rejectedAsJson, type RedisValue } from './values.js'
 export { redisOffsetStore, type RedisOffsetStoreOptions } from './redis-offset-store.js'

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
 import { slotOf, tagOf } from './slots.js'
 import { Drive, silent } from './testing/drive.js'
-import { asJson } from './values.js'
+import { asJson, rejectedAsJson } from './values.js'
 
 interface Count {
   readonly key: string
@@ -275,7 +275,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
       url,
       mode: 'list',
       key: `${key}:letters`,
-      value: ({ index, message }) => asJson({ index, message }),
+      value: rejectedAsJson,
     })
     await reader.set(`${key}:text`, 'no number')
     const words = ['a', 'text', null, 'b'].map((each) => ({ key: each as string, by: 1 }))

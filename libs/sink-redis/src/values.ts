@@ -1,5 +1,7 @@
 /** What Redis is given: bytes. Which values become which, and what fits into no command. */
 
+import { formatRecord, type Rejected } from '@sluice/core'
+
 /** What becomes a value, a field's value, a member or a message. */
 export type RedisValue = string | number | bigint | boolean | Date | Uint8Array
 
@@ -59,6 +61,22 @@ export function asJson(value: unknown): string {
     return held
   })
   return text
+}
+
+/** A rejected record as JSON text, whatever it holds: `value` of a dead-letter sink. The record is in it as text. */
+export function rejectedAsJson({ record, code = null, ...rest }: RejectedRecord): string {
+  return JSON.stringify({ ...rest, code, record: textOf(record) })
+}
+
+type RejectedRecord = Omit<Rejected<unknown>, 'code'> & { readonly code?: string | null | undefined }
+
+function textOf(record: unknown): string {
+  try {
+    return formatRecord(record)
+  } catch {
+    // A record of any kind may be rejected, also one without a text form.
+    return Object.prototype.toString.call(record)
+  }
 }
 
 function isPlain(value: object): boolean {
