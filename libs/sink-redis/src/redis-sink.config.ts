@@ -119,7 +119,7 @@ export type RedisSinkOptions<T> = RedisPlace &
     readonly ledger?: boolean | undefined
   }
 
-export type RedisMode = RedisWrite<never>['mode']
+type RedisMode = RedisWrite<never>['mode']
 
 /** All options, of whatever mode, for those who look them up by mode. */
 export interface AnyWrite {
