@@ -3,7 +3,7 @@ import { describeWithServices } from '@sluice/services'
 import { Redis } from 'ioredis'
 import { describe, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
-import { cases, item, targetOf } from './testing/targets.js'
+import { badValues, cases, item, packed, targetOf, unpacked, type Item } from './testing/targets.js'
 
 const order: Skip = {
   test: 'the records of a partition keep their order',
@@ -31,4 +31,43 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on one serv
       skip: each.isOrdered ? [] : [order],
     })
   }
+
+  let channels = 0
+  sinkConformance({
+    describe,
+    test,
+    name: 'redisSink, publish',
+    open: async () => {
+      const channel = `channel-${String(process.pid)}-${String(++channels)}`
+      const listener = new Redis(url)
+      const heard: string[] = []
+      let onEnd: () => void = () => undefined
+      listener.on('message', (_, text: string) => {
+        if (text === 'end') onEnd()
+        else heard.push(text)
+      })
+      await listener.subscribe(channel)
+      const make = () => redisSink<Item>({ url, mode: 'publish', key: channel, value: packed })
+      return {
+        sink: make(),
+        reopen: make,
+        // What was published before has been heard when this is.
+        readBack: async () => {
+          const ended = new Promise<void>((resolve) => (onEnd = resolve))
+          await reader.publish(channel, 'end')
+          await ended
+          return heard.map(unpacked)
+        },
+        close: () => {
+          listener.disconnect()
+          return Promise.resolve()
+        },
+      }
+    },
+    record: (index) => item(`item ${String(index)}`),
+    awkward,
+    refused: badValues,
+    broken: () => redisSink<Item>({ url: 'redis://127.0.0.1:1', mode: 'publish', key: 'nowhere' }),
+    manyRecords: 100_000,
+  })
 })

@@ -30,14 +30,17 @@ export interface ModeCase {
 }
 
 const refusedValues = [NaN, null, undefined, { nested: 1 }, ['x'], 'half a \ud800 character', new Date(NaN)]
-const badValues = refusedValues.map((value, index): Item => ({ id: `bad ${String(index)}`, value: value as never }))
+export const badValues = refusedValues.map((value, index): Item => ({
+  id: `bad ${String(index)}`,
+  value: value as never,
+}))
 const badKeys = [null, undefined, {}].map((id): Item => ({ id: id as never, value: Buffer.from('x') }))
 
-const packed = ({ id, value }: Item): string => {
+export const packed = ({ id, value }: Item): string => {
   if (!(value instanceof Uint8Array)) return value
   return JSON.stringify([id, Buffer.from(value).toString('base64')])
 }
-const unpacked = (text: string): Item => {
+export const unpacked = (text: string): Item => {
   const [id, value] = JSON.parse(text) as [string, string]
   return item(id, Buffer.from(value, 'base64'))
 }
