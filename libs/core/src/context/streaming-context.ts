@@ -181,9 +181,11 @@ export class StreamingContext extends StreamInputs {
       this.#announce(opened)
       this.#controlRates()
       await scheduler.start()
-    } catch (error) {
+    } catch (failure) {
       this.#awaited = true
-      await this.#endWith(toError(error))
+      // Where somebody took over, a sink that is ahead of this log is but a sign of it (E7).
+      const error = toError((await this.#log?.causeOf(failure)) ?? failure)
+      await this.#endWith(error)
       throw error
     } finally {
       this.#starting = false

@@ -251,13 +251,17 @@ class ReceiverRun implements ReceiverContext<unknown> {
     return entries.every(([partition, last]) => last <= (positions.get(partition) ?? -Infinity))
   }
 
-  storePacked(bytes: Uint8Array, { records, position = {} }: PackedOptions): Promise<void> {
+  storePacked(bytes: Uint8Array, options: PackedOptions): Promise<void> {
+    const { records, position = {}, release } = options
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     const problem = this.#problemOfPacked(records)
     if (problem !== undefined) return Promise.reject(problem)
     this.#hasStored ||= bytes.length > 0
-    if (this.#isKnown(position)) return this.#buffer.flushed()
-    const full = this.#buffer.addPacked(bytes, records, position)
+    if (this.#isKnown(position)) {
+      release?.()
+      return this.#buffer.flushed()
+    }
+    const full = this.#buffer.addPacked(bytes, options)
     this.#moveTo(position)
     if (!this.#cutting && bytes.length > 0) this.#cutLater()
     return this.#whenNext(records, full)
