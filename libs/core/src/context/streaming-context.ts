@@ -10,6 +10,7 @@ import { deadLetterId, type RetryOptions, type Sink } from '../sink/sink.js'
 import { rateController, type BackpressureOptions } from '../scheduler/rate-controller.js'
 import { Scheduler } from '../scheduler/scheduler.js'
 import { Ticker } from '../scheduler/ticker.js'
+import { untilAborted } from '../time/abort.js'
 import { formatDuration, milliseconds, type Duration } from '../time/duration.js'
 import { parkedInWorker } from '../rdd/worker-mode.js'
 import { describeGuarantees } from './guarantees.js'
@@ -385,23 +386,6 @@ function requireInterval(interval: Duration): void {
     `batchInterval must be at least ${String(LEAST_INTERVAL_MS)} ms, not ${String(interval)}; use milliseconds() or seconds()`,
   )
   milliseconds(interval)
-}
-
-/** `work`, or the signal's reason as soon as it is aborted: what does not heed the signal is left behind. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  let onAbort: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      reject(toError(signal.reason))
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    signal.throwIfAborted()
-    await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }
 
 function stoppedError(): SluiceError {

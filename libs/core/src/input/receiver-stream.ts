@@ -169,6 +169,7 @@ export class ReceiverStream extends InputStream {
       backoff: new Backoff(this.#delays),
       stopTimeoutMs,
       positions: this.#positions,
+      flushed: () => Promise.all(this.#buffers.map((each) => each.flushed())),
       isReliable: this.isReliable,
       canUnpack: receiver.unpack !== undefined,
       limiter,

@@ -52,6 +52,12 @@ test('E7: an owner that is replaced while it opens its log does not take the emp
     { kind: 'slowDisk', at: 'disk openAppend ckpt/data-0000000003/records/0000000000000001-0000000003.log', nth: 1 },
   ]))
 
+test('E14: a receiver that starts again is told the position of what is safe, not of what is being written', () =>
+  afterFaults('reliable-receiver', { seed: 21_610, batches: 3 }, [
+    { kind: 'slowDisk', at: 'disk sync ckpt/data-0000000001/batches/0000000000000001-0000000001.log', nth: 3 },
+    { kind: 'diskFull', at: 'disk append ckpt/data-0000000001/records/0000000000000001-0000000001.log', nth: 7 },
+  ]))
+
 test.each([1, 2, 3])(
   'E7: a receiver that is replaced leaves nothing in the object log of its heir, though its place is free again: %i',
   (nth) =>

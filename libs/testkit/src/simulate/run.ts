@@ -49,6 +49,8 @@ export interface RunReport {
 /** What a process may end with when such a fault came. */
 const EXPLAINED: Partial<Record<FaultKind, readonly ErrorCode[]>> = {
   takeOver: ['FENCED', 'CHECKPOINT_OWNED', 'FILE_NOT_FOUND'],
+  // Who wakes has waited for too long.
+  pause: ['TIMEOUT'],
   syncError: ['FILE_SYSTEM_FAILED'],
   diskFull: ['FILE_SYSTEM_FAILED'],
   lostAnswer: ['FILE_SYSTEM_FAILED'],
