@@ -9,6 +9,8 @@ export type Key<T> = string | ((record: T) => string | Uint8Array)
 export interface KeyPlan {
   /** For people, and part of the output's id. */
   readonly label: string
+  /** The one key where it is the same for every record. */
+  readonly fixedKey: string | undefined
   /** The slot of all keys where it is the same for every record. */
   readonly fixedSlot: number | undefined
   /** Throws for a record that has no key. */
@@ -28,6 +30,7 @@ export function planKey(key: Key<never>, prefix: string): KeyPlan {
   const isFixed = parts.length === 1 || /^[^{]*\{[^}]+\}/.test(first)
   return {
     label: `${prefix}${key}`,
+    fixedKey: parts.length === 1 ? first : undefined,
     fixedSlot: isFixed ? slotOf(Buffer.from(first)) : undefined,
     of: (record) => parts.reduce((text, part, i) => text + (i % 2 === 0 ? part : namePart(record, part)), prefix),
   }
@@ -46,6 +49,7 @@ function namePart(record: unknown, name: string): string {
 function planFunction(key: (record: unknown) => unknown, prefix: string): KeyPlan {
   return {
     label: `${prefix}*`,
+    fixedKey: undefined,
     fixedSlot: undefined,
     of: (record) => {
       const given = key(record)

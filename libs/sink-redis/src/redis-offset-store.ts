@@ -1,6 +1,7 @@
 /** Offsets of sources in Redis: a hash for each application and stream. */
 import type { OffsetStore, OffsetStoreContext, StreamOffsets } from '@sluice/core'
-import { Connections, connectorOf, type Connector } from './connection.js'
+import { Connections, type Connector } from './connection.js'
+import { connectorOf } from './connector.js'
 import { durabilityOf } from './durability.js'
 import { redisError, requireThat } from './errors.js'
 import { requirePlace, DEFAULT_CALL_TIMEOUT_MS, type RedisPlace } from './redis-sink.config.js'

@@ -168,7 +168,10 @@ export function requirePlace(place: object): void {
     sentinels?: readonly string[]
     master?: string
   }
-  requireThat(/^rediss?:\/\/[^/]/.test(url), 'the `url` must begin with redis:// or rediss:// and a host')
+  requireThat(
+    /^rediss?:\/\/[^/]/.test(url) && URL.canParse(url),
+    'the `url` must be redis:// or rediss:// and a host; write special characters of a password as %XX',
+  )
   for (const address of cluster ?? sentinels ?? [])
     requireThat(/^\S+:\d+$/.test(address), `'${address}' is not of the form host:port`)
   requireThat(cluster?.length !== 0 && sentinels?.length !== 0, 'the list of addresses is empty; give one at least')

@@ -35,7 +35,9 @@ test('asJson takes what JSON keeps, and nothing else', () => {
 test.each([
   [{ mode: 'append' }, /there is no mode 'append'; use one of set, hash/],
   [{ url: undefined }, /give one of `url`/],
-  [{ url: 'localhost:6379' }, /must begin with redis/],
+  [{ url: 'localhost:6379' }, /must be redis:\/\/ or rediss/],
+  [{ url: 'redis://me:se/cret@host:1' }, /special characters of a password/],
+  [{ url: undefined, client: null }, /neither `call` nor `sendCommand`/],
   [{ url: undefined, cluster: ['localhost'] }, /'localhost' is not of the form host:port/],
   [{ url: undefined, sentinels: ['a:1'] }, /name of the `master`/],
   [{ key: '' }, /needs a `key`/],

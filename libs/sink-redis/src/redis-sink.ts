@@ -1,6 +1,7 @@
 /** The sink for Redis: guard and writes in one script call for each slot and chunk (E1, E8, E18, E19). */
 import type { BatchPartitionId, Sink, SinkContext, SinkGuarantee, WriteContext } from '@sluice/core'
-import { Connections, connectorOf, type Calls, type Connector } from './connection.js'
+import { Connections, type Calls, type Connector } from './connection.js'
+import { connectorOf } from './connector.js'
 import { durabilityOf } from './durability.js'
 import { redisError, requireThat } from './errors.js'
 import { guaranteeOf, type Lowered } from './guarantee.js'
@@ -8,6 +9,7 @@ import { planKey, type KeyPlan } from './key-template.js'
 import { LedgerCalls, ledgerOf, type Ledger, type Refusal, type ReplicaWait } from './ledger.js'
 import { Commands, planMode, sizeOf, type Command, type Mode } from './modes.js'
 import { checkOptions, DEFAULT_CALL_TIMEOUT_MS, type RedisSinkOptions } from './redis-sink.config.js'
+import { requirePermissions } from './permissions.js'
 import { slotOf } from './slots.js'
 
 const NAME = 'redis-sink'
@@ -77,8 +79,9 @@ class RedisSink implements Sink<unknown> {
     await session.connections.use(context.signal, async (calls) => {
       const wait = await this.#look(calls, context, session.wait)
       if (this.#session === session) this.#session = { ...session, wait }
-      if (this.#options.ledger === false) return
-      await this.#ledgerCalls(calls, wait).claim(this.#home(context), context)
+      const home = this.#home(context)
+      if (this.#options.ledger !== false) await this.#ledgerCalls(calls, wait).claim(home, context)
+      await requirePermissions(calls, this.#mode, home.key, this.#key.fixedKey)
     })
   }
 

@@ -198,6 +198,17 @@ return {'ok'}
 `,
 )
 
+/** KEYS: the ledger. ARGV: a key or channel, and commands. Answers with those that this user may not run there. */
+export const ASK_PERMISSION = script(`
+local denied = {}
+if not redis.acl_check_cmd then return denied end
+for i = 2, #ARGV do
+  local known, allowed = pcall(redis.acl_check_cmd, ARGV[i], ARGV[1], 'x', 'x')
+  if not known or not allowed then denied[#denied + 1] = ARGV[i] end
+end
+return denied
+`)
+
 /** KEYS: a hash. ARGV: pairs of fields; for each its name, how many values may be there (empty: none), these, and the new one. */
 export const SWAP = script(`
 local at, names, values = 1, {}, {}
