@@ -26,11 +26,15 @@ const CLUSTER_PROFILE = {
   // A node is connected to by its first command; others wait so long for it. One that was sent to a node which then died may so be sent again.
   retryDelayOnFailover: 100,
   scaleReads: 'master',
-  slotsRefreshTimeout: 5_000,
   keyPrefix: '',
 } as const
 
-type Timed = typeof PROFILE & { readonly connectTimeout: number }
+type Timed = ReturnType<typeof profileOf>
+
+function profileOf(timeoutMs: number) {
+  // A sentinel's connection is the driver's own, and ends by nothing else.
+  return { ...PROFILE, connectTimeout: timeoutMs, sentinelCommandTimeout: timeoutMs }
+}
 
 /** One server, by its URL, which can be parsed. */
 export function urlConnector(url: string, options: RedisOptions = {}): Connector {
@@ -43,7 +47,7 @@ function redisConnector(label: string, { keyPrefix = '' }: RedisOptions, make: (
     isCluster: false,
     isOwn: true,
     keyPrefix,
-    connect: (timeoutMs, signal) => open(make({ ...PROFILE, connectTimeout: timeoutMs }), label, signal),
+    connect: (timeoutMs, signal) => open(make(profileOf(timeoutMs)), label, signal),
   }
 }
 
@@ -78,7 +82,7 @@ export function clusterConnector(nodes: readonly string[], options: ClusterOptio
 function timedCluster(options: ClusterOptions, timeoutMs: number) {
   const profile = { connectTimeout: timeoutMs, autoResendUnfulfilledCommands: false, replyMapping: 'legacy' } as const
   const redisOptions = { ...options.redisOptions, ...profile }
-  return { ...options, ...CLUSTER_PROFILE, redisOptions }
+  return { ...options, ...CLUSTER_PROFILE, slotsRefreshTimeout: timeoutMs, redisOptions }
 }
 
 function addressOf(text: string): { host: string; port: number } {
@@ -107,7 +111,7 @@ export function givenIoredis(given: GivenIoredis, label: string): Connector {
       if (!isOwn) return Promise.resolve(connectionOf(given as Client, () => undefined))
       const copy = isCluster
         ? given.duplicate?.([], timedCluster({ redisOptions }, timeoutMs))
-        : given.duplicate?.({ ...PROFILE, connectTimeout: timeoutMs })
+        : given.duplicate?.(profileOf(timeoutMs))
       return open(copy as Client, label, signal)
     },
   }

@@ -88,7 +88,9 @@ class RedisOffsetStore implements OffsetStore {
   }
 
   #keyOf(stream: string): string {
-    return `${this.#prefix}:${this.#opened().context.appName}:${stream}`
+    // The first colon after the prefix ends the application's name.
+    const app = this.#opened().context.appName.replaceAll('%', '%25').replaceAll(':', '%3A')
+    return `${this.#prefix}:${app}:${stream}`
   }
 
   #opened(): Session {

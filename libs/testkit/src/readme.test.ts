@@ -4,6 +4,7 @@ import {
   fileSystemConformance,
   inputConformance,
   logConformance,
+  offsetStoreConformance,
   receiverConformance,
   sinkConformance,
   type SuiteRunner,
@@ -41,6 +42,9 @@ const suites: Record<string, string[]> = {
   }),
   logConformance: namesOf((runner) => {
     logConformance({ ...runner, name: '', open: never })
+  }),
+  offsetStoreConformance: namesOf((runner) => {
+    offsetStoreConformance({ ...runner, name: '', open: never })
   }),
 }
 

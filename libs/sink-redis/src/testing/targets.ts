@@ -55,7 +55,7 @@ export const cases: Readonly<Record<string, ModeCase>> = {
     },
     refused: [...badValues, ...badKeys],
     isOrdered: false,
-    manyRecords: 20_000,
+    manyRecords: 100_000,
   },
   hash: {
     write: (key) => ({ mode: 'hash', key: ({ id }) => `${key}:${requireText(id)}` }),
@@ -66,7 +66,7 @@ export const cases: Readonly<Record<string, ModeCase>> = {
     },
     refused: [...badValues, ...badKeys],
     isOrdered: false,
-    manyRecords: 20_000,
+    manyRecords: 100_000,
   },
   // A counter for each record: what was counted twice is there twice.
   increment: {
@@ -125,7 +125,7 @@ export const cases: Readonly<Record<string, ModeCase>> = {
     },
     refused: badValues,
     isOrdered: true,
-    manyRecords: 20_000,
+    manyRecords: 100_000,
   },
 }
 
