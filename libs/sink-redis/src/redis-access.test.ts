@@ -191,7 +191,7 @@ await describeWithServices(
       for (let attempt = 0; attempt < 2; attempt++) await drive.write(sink, ['a', 'b'], { id: { attempt } })
       await sink.close?.()
       expect(await client.lRange(key, 0, -1)).toEqual(['a', 'b'])
-      client.destroy()
+      void client.destroy()
     })
   },
 )
