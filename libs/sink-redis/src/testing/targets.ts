@@ -50,7 +50,7 @@ export const cases: Readonly<Record<string, ModeCase>> = {
     write: (key) => ({ mode: 'set', key: `${key}:<id>`, value: 'value' }),
     read: async (reader, key) => {
       const keys = await keysOf(reader, key)
-      const values = await inBatches(keys, (each) => reader.getBuffer(each))
+      const values = await valuesOf(reader, keys)
       return keys.map((each, i) => item(each.slice(key.length + 1), values[i] ?? Buffer.from('gone')))
     },
     refused: [...badValues, ...badKeys],
@@ -169,6 +169,15 @@ async function keysOf(reader: Reader, prefix: string): Promise<string[]> {
 }
 
 const AT_ONCE = 1_000
+
+/** All in few words, where they lie in one server. */
+async function valuesOf(reader: Reader, keys: readonly string[]): Promise<(Buffer | null)[]> {
+  if (!(reader instanceof Redis)) return inBatches(keys, (each) => reader.getBuffer(each))
+  const values: (Buffer | null)[] = []
+  for (let at = 0; at < keys.length; at += AT_ONCE)
+    values.push(...(await reader.mgetBuffer(keys.slice(at, at + AT_ONCE))))
+  return values
+}
 
 async function inBatches<A, B>(values: readonly A[], work: (value: A) => Promise<B>): Promise<B[]> {
   const results: B[] = []
