@@ -35,7 +35,7 @@ await describeWithServices({ describe, test }, ['redis', 'redis-cluster'], 'redi
       describe,
       test,
       name: `redisOffsetStore, ${name}`,
-      open: () => ({ make: () => redisOffsetStore(place) }),
+      open: () => ({ store: redisOffsetStore(place), reopen: () => redisOffsetStore(place) }),
       broken: () => redisOffsetStore({ url: 'redis://127.0.0.1:1' }),
     })
 

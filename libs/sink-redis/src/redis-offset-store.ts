@@ -5,7 +5,7 @@ import { connectorOf } from './connector.js'
 import { durabilityOf } from './durability.js'
 import { redisError, requireThat } from './errors.js'
 import { requirePlace, DEFAULT_CALL_TIMEOUT_MS, type RedisPlace } from './redis-sink.config.js'
-import { SWAP } from './scripts.js'
+import { ALL_FIELDS, SWAP } from './scripts.js'
 
 export type RedisOffsetStoreOptions = RedisPlace & {
   /** Begins the names of the hashes: `PREFIX:APP:STREAM`. Default: `sluice:offsets`. */
@@ -60,8 +60,8 @@ class RedisOffsetStore implements OffsetStore {
   async load(stream: string): Promise<StreamOffsets> {
     const { connections, context } = this.#opened()
     const key = this.#keyOf(stream)
-    const found = await connections.use(context.signal, (calls) => calls.command(key, 'HGETALL', key))
-    const offsets = pairsOf(found)
+    const { answer } = await connections.use(context.signal, (calls) => calls.run(ALL_FIELDS, [key], []))
+    const offsets = pairsOf(answer)
     this.#known.set(stream, new Map(Object.entries(offsets).map(([partition, offset]) => [partition, [offset]])))
     return offsets
   }
@@ -105,11 +105,7 @@ class RedisOffsetStore implements OffsetStore {
   }
 }
 
-/** Drivers answer with a list of fields and values in turn, or with an object. */
-function pairsOf(answer: unknown): StreamOffsets {
-  if (!Array.isArray(answer))
-    return Object.fromEntries(Object.entries(answer as object).map(([k, v]) => [k, String(v)]))
-  const offsets: Record<string, string> = {}
-  for (let at = 0; at < answer.length; at += 2) offsets[String(answer[at])] = String(answer[at + 1])
-  return offsets
+function pairsOf(words: readonly string[]): StreamOffsets {
+  // Not by assigning: a partition may be called `__proto__`.
+  return Object.fromEntries(words.flatMap((word, at) => (at % 2 === 0 ? [[word, words[at + 1] ?? '']] : [])))
 }

@@ -209,6 +209,9 @@ end
 return denied
 `)
 
+/** KEYS: a hash. Its fields and values in turn, by whatever client: some make objects of them, which not every name survives. */
+export const ALL_FIELDS = script(`return redis.call('HGETALL', KEYS[1])`)
+
 /** KEYS: a hash. ARGV: pairs of fields; for each its name, how many values may be there (empty: none), these, and the new one. */
 export const SWAP = script(`
 local at, names, values = 1, {}, {}

@@ -37,14 +37,14 @@ const suites: Record<string, string[]> = {
   inputConformance: namesOf((runner) => {
     inputConformance({ ...runner, name: '', open: never, record: never })
   }),
+  offsetStoreConformance: namesOf((runner) => {
+    offsetStoreConformance({ ...runner, name: '', open: never })
+  }),
   fileSystemConformance: namesOf((runner) => {
     fileSystemConformance({ ...runner, name: '', open: never })
   }),
   logConformance: namesOf((runner) => {
     logConformance({ ...runner, name: '', open: never })
-  }),
-  offsetStoreConformance: namesOf((runner) => {
-    offsetStoreConformance({ ...runner, name: '', open: never })
   }),
 }
 
