@@ -15,6 +15,7 @@ import { wal } from './wal.js'
 import { window } from './window.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
+import { redis } from './redis.js'
 import { shuffleBudget } from './shuffle-budget.js'
 import { socket } from './socket.js'
 import { sortBy } from './sort-by.js'
@@ -43,4 +44,5 @@ export const benchmarks: readonly Benchmark[] = [
   wal,
   checkpoint,
   idle,
+  redis,
 ]

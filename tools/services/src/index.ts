@@ -14,5 +14,7 @@ export { startProxy, type Direction, type Proxy, type ProxyOptions } from './pro
 export { readWithJava, readWithKcat, runWithKafkaJars, type OracleRecord, type ReadOptions } from './kafka/oracles.js'
 export { kafkaJsConfig, makeTopic, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
 export type { KafkaOptions } from './kafka/kafka.js'
+export type { RedisTlsValues, RedisValues } from './redis/redis.js'
+export type { RedisOptions } from './redis/server.js'
 export type { OptionsOf, ServiceName, ValuesOf } from './registry.js'
 export type { ServerProcess } from './server-process.js'

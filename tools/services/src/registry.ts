@@ -3,6 +3,8 @@ import { messageOf, ServiceError } from './errors.js'
 import { kafkaService } from './kafka/kafka.js'
 import { kafkaSaslService } from './kafka/kafka-sasl.js'
 import { kcatService } from './kafka/kcat.js'
+import { redisClusterService, redisSentinelService } from './redis/redis-groups.js'
+import { redisService, redisTlsService } from './redis/redis.js'
 import type { ServiceModule } from './service.js'
 
 export const services = {
@@ -10,6 +12,10 @@ export const services = {
   kafka3: kafkaService({ name: 'kafka3', brokers: 3 }),
   'kafka-sasl': kafkaSaslService,
   kcat: kcatService,
+  redis: redisService,
+  'redis-tls': redisTlsService,
+  'redis-cluster': redisClusterService,
+  'redis-sentinel': redisSentinelService,
 }
 
 export type ServiceName = keyof typeof services
