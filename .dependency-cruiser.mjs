@@ -49,21 +49,28 @@ export default {
       to: { path: TEST_FILE },
     },
     {
+      name: 'services-for-tests',
+      comment: 'tools/services starts servers for tests (and benchmarks): what is published never imports it.',
+      severity: 'error',
+      from: { pathNot: [TEST_FILE, '^tools/services/', '^bench/', '^vitest[.]config[.]ts$'] },
+      to: { path: '^tools/services/' },
+    },
+    {
       name: 'no-deep-import',
       comment: 'A package is imported by name, and only by what its "exports" names.',
       severity: 'error',
-      from: { path: '^(libs|apps)/([^/]+)/' },
+      from: { path: '^(libs|apps|tools)/([^/]+)/' },
       to: {
-        path: '^(libs|apps)/[^/]+/',
-        pathNot: ['^$1/$2/', '^libs/[^/]+/src/[^/]+[.]ts$'],
+        path: '^(libs|apps|tools)/[^/]+/',
+        pathNot: ['^$1/$2/', '^libs/[^/]+/src/[^/]+[.]ts$', '^tools/services/src/index[.]ts$'],
       },
     },
     {
       name: 'no-relative-import-of-package',
       comment: 'A package is imported by name, never by a relative path.',
       severity: 'error',
-      from: { path: '^(libs|apps)/([^/]+)/' },
-      to: { path: '^(libs|apps)/[^/]+/', pathNot: '^$1/$2/', dependencyTypes: ['local'] },
+      from: { path: '^(libs|apps|tools)/([^/]+)/' },
+      to: { path: '^(libs|apps|tools)/[^/]+/', pathNot: '^$1/$2/', dependencyTypes: ['local'] },
     },
     {
       name: 'no-unresolvable',

@@ -12,10 +12,16 @@ const packageLayers = {
   'type:wire': ['type:core'],
   'type:connector': ['type:wire', 'type:core'],
   'type:app': ['type:connector', 'type:wire', 'type:core', 'type:testkit'],
+  'type:services': [],
   'type:bench': ['*'],
 }
 
-const packageLayersInTests = { ...packageLayers, 'type:connector': ['type:wire', 'type:core', 'type:testkit'] }
+/** Tests may start real servers, too. */
+const packageLayersInTests = Object.fromEntries(
+  Object.entries({ ...packageLayers, 'type:connector': ['type:wire', 'type:core', 'type:testkit'] }).map(
+    ([tag, layers]) => [tag, [...layers, 'type:services']],
+  ),
+)
 
 const moduleBoundaries = (layers) => [
   'error',
@@ -50,7 +56,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts'],
+    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts', 'tools/services/**/*.ts'],
     rules: { '@nx/enforce-module-boundaries': moduleBoundaries(packageLayers) },
   },
   {

@@ -19,6 +19,7 @@ const packageRoots = ['libs', 'apps']
 const projectRoots = [
   ...packageRoots,
   ...['bench', 'docs'].map((name) => ({ name, root: join(import.meta.dirname, name) })),
+  { name: 'services', root: join(import.meta.dirname, 'tools/services') },
 ]
 
 export default defineConfig({
@@ -27,6 +28,8 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    // Servers that tests have started are stopped when all have ended.
+    globalSetup: [join(import.meta.dirname, 'tools/services/src/global-setup.ts')],
     reporters: ['default', new TestSummaryReporter()],
     projects: projectRoots.map(({ name, root }) => ({
       extends: true as const,

@@ -1,0 +1,18 @@
+/** Real servers for tests: what test files import. */
+export {
+  describeWithInstalled,
+  describeWithServices,
+  service,
+  startService,
+  type ServiceInstance,
+  type SkipContext,
+  type TestFunctions,
+  type ValuesByName,
+} from './testing.js'
+export { ServiceError } from './errors.js'
+export { startProxy, type Direction, type Proxy, type ProxyOptions } from './proxy.js'
+export { readWithJava, readWithKcat, type OracleRecord, type ReadOptions } from './kafka/oracles.js'
+export { kafkaJsConfig, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
+export type { KafkaOptions } from './kafka/kafka.js'
+export type { OptionsOf, ServiceName, ValuesOf } from './registry.js'
+export type { ServerProcess } from './server-process.js'

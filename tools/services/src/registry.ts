@@ -1,0 +1,40 @@
+/** Every service that tests can ask for. */
+import { messageOf, ServiceError } from './errors.js'
+import { kafkaService } from './kafka/kafka.js'
+import { kafkaSaslService } from './kafka/kafka-sasl.js'
+import { kcatService } from './kafka/kcat.js'
+import type { ServiceModule } from './service.js'
+
+export const services = {
+  kafka: kafkaService({ name: 'kafka', brokers: 1 }),
+  kafka3: kafkaService({ name: 'kafka3', brokers: 3 }),
+  'kafka-sasl': kafkaSaslService,
+  kcat: kcatService,
+}
+
+export type ServiceName = keyof typeof services
+
+/** What tests get from a service. */
+export type ValuesOf<Name extends ServiceName> =
+  (typeof services)[Name] extends ServiceModule<infer Values, infer _Options> ? Values : never
+
+/** What tests can ask of an instance of their own. */
+export type OptionsOf<Name extends ServiceName> =
+  (typeof services)[Name] extends ServiceModule<infer _Values, infer Options> ? Partial<Options> : never
+
+/** The service of that name, as a user has typed it. */
+export function serviceNamed(name: string): ServiceModule {
+  if (Object.hasOwn(services, name)) return services[name as ServiceName]
+  throw new ServiceError('services', `there is no '${name}'; there are ${Object.keys(services).join(', ')}`)
+}
+
+/** The values of a server that the user has named in the environment, or undefined where none is. */
+export function valuesFromEnvironment(module: ServiceModule): Record<string, string> | undefined {
+  const value = process.env[module.environmentVariable] ?? ''
+  if (value === '') return undefined
+  try {
+    return module.fromEnvironment(value)
+  } catch (error) {
+    throw new ServiceError(module.name, `${module.environmentVariable} cannot be used: ${messageOf(error)}`, error)
+  }
+}
