@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -234,6 +234,7 @@ describe('instances', () => {
     expect(own.values).not.toEqual(shared)
     await own.stop()
     expect(await own.processes[0]!.isRunning()).toBe(false)
+    expect((await readdir(folder)).filter((file) => file.includes(String(process.pid)))).toEqual([])
     expect(await open().find('test', self)).toEqual(shared)
   })
 

@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, ServiceError } from './errors.js'
 import { cacheFolder, instanceFolder, stateFolder } from './folders.js'
-import { withLock } from './lock.js'
+import { removeLock, withLock } from './lock.js'
 import { sendSignal, type ProcessIdentity } from './process-identity.js'
 import { LaunchedProcess, waitUntilGone, type Launch, type ServerProcess } from './server-process.js'
 import type { Progress, ServiceModule, ServiceValues } from './service.js'
@@ -196,6 +196,7 @@ export class OwnInstance {
 
   async stop(): Promise<void> {
     await this.#instances.stop(this.#base.id)
+    await removeLock(this.#files.folder, this.#base.id)
   }
 }
 

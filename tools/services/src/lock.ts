@@ -26,6 +26,12 @@ export async function withLock<T>(folder: string, name: string, body: () => Prom
   }
 }
 
+/** Removes a lock whose name nobody will use again. One who waits for it gets it, as a new one. */
+export async function removeLock(folder: string, name: string): Promise<void> {
+  const files = (await generations(folder, name)).map((generation) => `${name}.lock.${String(generation)}`)
+  await Promise.all(files.map((file) => rm(join(folder, file), { force: true })))
+}
+
 async function takeLock(folder: string, name: string): Promise<string> {
   const self = await identifySelf()
   const deadline = performance.now() + LONGEST_WAIT_MS

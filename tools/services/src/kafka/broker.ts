@@ -132,19 +132,18 @@ function sizesOf(brokers: number): Record<string, string> {
     'transaction.state.log.num.partitions': '1',
     'share.coordinator.state.topic.replication.factor': replicas,
     'share.coordinator.state.topic.min.isr': inSync,
-    ...(brokers === 1 ? {} : QUICK_FAILOVER),
   }
 }
 
-const QUICK_FAILOVER = {
+/**
+ * No waiting for members that do not come, small buffers, and compaction that a test can wait for. A dead broker is known as dead
+ * soon: until then another leads nothing, and itself cannot come back.
+ */
+const QUICK = {
   'broker.session.timeout.ms': '3000',
   'broker.heartbeat.interval.ms': '500',
   'replica.lag.time.max.ms': '3000',
   'leader.imbalance.check.interval.seconds': '5',
-}
-
-/** No waiting for members that do not come, small buffers, and compaction that a test can wait for. */
-const QUICK = {
   'auto.create.topics.enable': 'false',
   'group.initial.rebalance.delay.ms': '0',
   'group.min.session.timeout.ms': '1000',
