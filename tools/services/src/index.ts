@@ -14,5 +14,6 @@ export { startProxy, type Direction, type Proxy, type ProxyOptions } from './pro
 export { readWithJava, readWithKcat, type OracleRecord, type ReadOptions } from './kafka/oracles.js'
 export { kafkaJsConfig, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
 export type { KafkaOptions } from './kafka/kafka.js'
+export type { SqlValues } from './sql/values.js'
 export type { OptionsOf, ServiceName, ValuesOf } from './registry.js'
 export type { ServerProcess } from './server-process.js'
