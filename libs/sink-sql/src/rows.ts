@@ -25,14 +25,19 @@ export function rowOf(
 
 /**
  * One row for each key, in the order of the keys, which is the same for all writers: so that none waits for a row that another one
- * holds while it holds one that the other waits for. `keep` says which of several rows stays.
+ * holds while it holds one that the other waits for. `keep` says which of several rows stays. With `inOrder` they stay in the order
+ * of the records: where the database takes keys for one that differ here, such as `a` and `A`, it is to see them so.
  */
-export function collapse(rows: readonly Row[], key: readonly number[], keep: 'first' | 'last'): Row[] {
+export function collapse(rows: readonly Row[], key: readonly number[], keep: 'first' | 'last', inOrder = false): Row[] {
   const byKey = new Map<string, Row>()
   for (const row of rows) {
     const text = keyText(row, key)
-    if (keep === 'last' || !byKey.has(text)) byKey.set(text, row)
+    const isThere = byKey.has(text)
+    if (keep === 'first' && isThere) continue
+    if (isThere && inOrder) byKey.delete(text)
+    byKey.set(text, row)
   }
+  if (inOrder) return [...byKey.values()]
   return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
 }
 
