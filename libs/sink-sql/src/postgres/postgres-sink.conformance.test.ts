@@ -1,0 +1,129 @@
+import type { Sink } from '@sluice/core'
+import { describeWithServices, type SqlValues } from '@sluice/services'
+import { sinkConformance, type SinkTarget, type Skip } from '@sluice/testkit'
+import pg from 'pg'
+import { afterAll, describe, test } from 'vitest'
+import { awkwardOrders, order, orderColumns, refusedOrders, type Order } from '../testing/orders.js'
+import type { PostgresPlace, PostgresSinkOptions } from './postgres-sink.config.js'
+import { postgresSink } from './postgres-sink.js'
+
+const columns = orderColumns
+const writesIn = (schema: string) =>
+  ({
+    insert: { mode: 'insert', columns },
+    upsert: { mode: 'upsert', columns, key: 'id' },
+    insertIgnore: { mode: 'insertIgnore', columns, key: ['id'] },
+    custom: {
+      mode: 'custom',
+      columns,
+      apply: async (db, records, _id, reject) => {
+        for (const [
+          at,
+          { id, quantity, cents, price, exact, paid, at: time, blob, text, lines },
+        ] of records.entries()) {
+          if (quantity < 0) reject(at, new Error('less than nothing'))
+          const values = [id, quantity, cents, price, exact, paid, time, blob, text, JSON.stringify(lines)]
+          await db.query(`INSERT INTO ${schema}.orders VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, values)
+        }
+      },
+    },
+  }) satisfies Record<string, Partial<PostgresSinkOptions<Order>>>
+
+type Mode = keyof ReturnType<typeof writesIn>
+
+const mayReorder: readonly Skip[] = [
+  { test: 'the records of a partition keep their order', reason: 'rows are written in the order of their keys' },
+]
+
+let schemas = 0
+
+/** Tests of many sinks against one server, each in a schema of its own. */
+function conformance(name: string, values: SqlValues, modes: readonly Mode[], placeOf: (db: pg.Pool) => PostgresPlace) {
+  const ssl = values.ca === '' ? {} : { ssl: { ca: values.ca } }
+  const db = new pg.Pool({ connectionString: values.url, max: 4, ...ssl })
+  db.on('error', () => undefined)
+  afterAll(() => db.end())
+  for (const mode of modes) {
+    const make = (schema: string): Sink<Order> =>
+      postgresSink<Order>({
+        ...placeOf(db),
+        schema,
+        table: 'orders',
+        ...writesIn(schema)[mode],
+      } as PostgresSinkOptions<Order>)
+    sinkConformance<Order>({
+      describe,
+      test,
+      name: `${name}, ${mode}`,
+      open: () => targetOf(db, make),
+      record: (index) => order(`order ${String(index)}`, index),
+      awkward: awkwardOrders(-62_167_219_200_000).map((each) =>
+        mode === 'custom' ? { ...each, quantity: Math.abs(each.quantity), at: null } : each,
+      ),
+      refused: mode === 'custom' ? [order('less', -1), order('lesser', -2)] : refusedOrders,
+      broken: () =>
+        postgresSink<Order>({ url: 'postgres://a:b@127.0.0.1:1/none', table: 'orders', ...writesIn('none').insert }),
+      manyRecords: mode === 'insert' ? 100_000 : mode === 'custom' ? 1_000 : 20_000,
+      skip: mode === 'upsert' || mode === 'insertIgnore' ? mayReorder : [],
+    })
+  }
+}
+
+async function targetOf(db: pg.Pool, make: (schema: string) => Sink<Order>): Promise<SinkTarget<Order>> {
+  const schema = `conformance_${String(process.pid)}_${String(++schemas)}`
+  await db.query(`CREATE SCHEMA ${schema}`)
+  return {
+    sink: make(schema),
+    reopen: () => make(schema),
+    readBack: () => readBack(db, schema),
+    close: async () => void (await db.query(`DROP SCHEMA ${schema} CASCADE`)),
+  }
+}
+
+async function readBack(db: pg.Pool, schema: string): Promise<Order[]> {
+  const { rows: there } = await db.query<{ name: string | null }>(`SELECT to_regclass('${schema}.orders') AS name`)
+  if (there[0]?.name === null) return []
+  const { rows } = await db.query<Record<string, unknown>>(
+    `SELECT *, extract(epoch FROM at) * 1000 AS ms, trim_scale(exact) AS exact, lines::text AS lines FROM ${schema}.orders ORDER BY ctid`,
+  )
+  return rows.map((row) => ({
+    id: row['id'] as string,
+    quantity: Number(row['quantity']),
+    cents: BigInt(row['cents'] as string),
+    price: row['price'] as number,
+    exact: row['exact'] as string,
+    paid: row['paid'] as boolean,
+    at: row['at'] === null ? null : new Date(Number(row['ms'])),
+    blob: Uint8Array.from(row['blob'] as Buffer),
+    text: row['text'] as string,
+    lines: JSON.parse(row['lines'] as string) as unknown,
+  }))
+}
+
+const functions = { describe, test }
+
+await describeWithServices(functions, ['postgres'], 'by a URL', ({ postgres }) => {
+  const modes: Mode[] = ['insert', 'upsert', 'insertIgnore', 'custom']
+  conformance('postgresSink', postgres, modes, () => ({ url: postgres.url }))
+})
+
+await describeWithServices(functions, ['postgres'], 'by a pool of the user', ({ postgres }) => {
+  conformance('postgresSink on a given pool', postgres, ['insert'], (pool) => ({ pool }))
+})
+
+await describeWithServices(functions, ['postgres'], 'by a client of the user', ({ postgres }) => {
+  const client = new pg.Client({ connectionString: postgres.url })
+  client.on('error', () => undefined)
+  const connected = client.connect()
+  afterAll(() => client.end())
+  // One for all sinks, as an application has it.
+  const query = async (text: { text: string; values?: unknown[] }): Promise<unknown> => {
+    await connected
+    return client.query(text)
+  }
+  conformance('postgresSink on a given client', postgres, ['upsert'], () => ({ client: { query } }))
+})
+
+await describeWithServices(functions, ['postgres-tls'], 'over TLS', ({ 'postgres-tls': tls }) => {
+  conformance('postgresSink over TLS', tls, ['upsert'], () => ({ url: tls.url, connection: { ssl: { ca: tls.ca } } }))
+})
