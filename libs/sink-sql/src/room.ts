@@ -26,3 +26,11 @@ export function coarseTimeProblem(value: SqlValue): string | undefined {
   if (!(value instanceof Date) || value.getTime() % 1_000 === 0) return undefined
   return 'has milliseconds, which the column does not keep; give it three places, or cut them'
 }
+
+/** Of columns whose room is counted in bytes. */
+export function bytesProblem(bytes: number): Problem {
+  return (value) => {
+    if (typeof value !== 'string' || value.length * 3 <= bytes || Buffer.byteLength(value) <= bytes) return undefined
+    return `is longer than the ${String(bytes)} bytes of the column; cut it, or make the column longer`
+  }
+}

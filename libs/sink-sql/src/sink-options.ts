@@ -67,6 +67,7 @@ export function planSink(options: SqlSinkOptions, database: string): SinkPlan {
   if (schema !== undefined) requireName('schema', schema)
   requireThat(![LEDGER, FENCE].includes(table.toLowerCase()), `table ${table} is the sink's own; give another name`)
   const columns = planColumns(options.columns ?? {})
+  for (const { name } of columns) requireName('column', name)
   const { key = [] } = options
   const keys = typeof key === 'string' ? [key] : key
   requireThat(mode === 'custom' || columns.length > 0, 'the sink needs `columns`')

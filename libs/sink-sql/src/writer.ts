@@ -63,9 +63,7 @@ export class RowWriter implements Writer<Row> {
   }
 
   *probe(rows: readonly Row[], reject: Reject): Steps<void> {
-    for (const { rows: batch } of this.#dialect.write(this.#plan, this.#chosen(rows))) {
-      yield* this.#find(batch, reject)
-    }
+    yield* this.#find(this.#chosen(rows), reject)
   }
 
   /** Of a row that conflicts with another one the first is kept: what is before a row is in the database when it is tried. */

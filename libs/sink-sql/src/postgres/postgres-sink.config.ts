@@ -1,7 +1,6 @@
 /** Options of the PostgreSQL sink. */
 import type { PostgresClient, PostgresConnectionOptions, PostgresPool, PostgresTransaction } from './postgres-client.js'
 import type { ServerOptions } from '../server/server-options.js'
-import { requireThat } from '../errors.js'
 import type { SqlWrite } from '../sink-options.js'
 
 /** How the sink comes by connections: those it makes itself, of a pool of yours, or the one client of yours. */
@@ -29,9 +28,3 @@ export type PostgresSinkOptions<T> = PostgresPlace &
     /** Schema of the table, and of the ledger beside it. Default: that of the search path. */
     readonly schema?: string | undefined
   }
-
-/** Throws `ARGUMENT_INVALID`. */
-export function requireOnePlace(given: Readonly<Record<string, unknown>>): void {
-  const count = Object.values(given).filter((value) => value !== undefined).length
-  requireThat(count === 1, `give one of ${Object.keys(given).join(', ')}`)
-}

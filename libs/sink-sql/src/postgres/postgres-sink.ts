@@ -1,6 +1,13 @@
 /** The sink for PostgreSQL. */
 import type { Sink, SinkContext, SinkGuarantee } from '@sluice/core'
-import { IDLE_TIMEOUT_MS, labelOf, limitsOf, LOCK_TIMEOUT_MS, type ServerLimits } from '../server/server-options.js'
+import {
+  IDLE_TIMEOUT_MS,
+  labelOf,
+  limitsOf,
+  LOCK_TIMEOUT_MS,
+  requireOnePlace,
+  type ServerLimits,
+} from '../server/server-options.js'
 import { ServerSession, type ServerSource } from '../server/server-session.js'
 import { planSink, type SqlSinkOptions } from '../sink-options.js'
 import { SqlSink } from '../sql-sink.js'
@@ -8,7 +15,7 @@ import { query, type Steps } from '../steps.js'
 import type { Apply } from '../writer.js'
 import { clientSource, ownPool, pooledSource } from './postgres-client.js'
 import { postgresDialect } from './postgres-dialect.js'
-import { requireOnePlace, type PostgresPlace, type PostgresSinkOptions } from './postgres-sink.config.js'
+import type { PostgresPlace, PostgresSinkOptions } from './postgres-sink.config.js'
 
 const NAME = 'postgres-sink'
 const SCHEMES = ['postgres:', 'postgresql:']

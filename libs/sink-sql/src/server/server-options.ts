@@ -47,3 +47,9 @@ export function labelOf(url: string, schemes: readonly string[], form: string): 
   requireThat(schemes.includes(protocol) && host !== '' && pathname.length > 1, problem)
   return `${host}${pathname}`
 }
+
+/** Throws `ARGUMENT_INVALID`. */
+export function requireOnePlace(given: Readonly<Record<string, unknown>>): void {
+  const count = Object.values(given).filter((value) => value !== undefined).length
+  requireThat(count === 1, `give one of ${Object.keys(given).join(', ')}`)
+}

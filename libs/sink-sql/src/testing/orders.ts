@@ -58,7 +58,9 @@ export function awkwardOrders(firstMs: number): Order[] {
   return [
     ...texts.map((text, index) => order(`text ${String(index)}`, -1 - index, { text })),
     ...texts.filter((text) => text.length < 100).map((text, index) => order(text, 100 + index)),
-    ...awkwardTexts.map((text, index) => order(`json ${String(index)}`, 1, { lines: { [text]: text } })),
+    ...awkwardTexts.map((text, index) =>
+      order(`json ${String(index)}`, 1, { lines: { [text.slice(0, 10_000)]: text } }),
+    ),
     ...awkwardBytes.map((blob, index) => order(`bytes ${String(index)}`, 1, { blob })),
     ...[-(2n ** 63n), 2n ** 63n - 1n, 0n].map((cents) => order(`cents ${String(cents)}`, 1, { cents })),
     ...[Number.MAX_VALUE, 2.2250738585072014e-308, 0.1, -1].map((price) =>
