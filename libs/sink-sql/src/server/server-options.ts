@@ -30,7 +30,8 @@ const DEFAULTS: ServerLimits = { connectTimeoutMs: 10_000, timeoutMs: 60_000, co
 export function limitsOf(options: ServerOptions): ServerLimits {
   const { connectTimeoutMs, timeoutMs, connections } = options
   const limits = {
-    connectTimeoutMs: connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,
+    // A pool cannot be closed while it connects.
+    connectTimeoutMs: Math.min(connectTimeoutMs ?? DEFAULTS.connectTimeoutMs, timeoutMs ?? Infinity),
     timeoutMs: timeoutMs ?? DEFAULTS.timeoutMs,
     connections: connections ?? DEFAULTS.connections,
   }

@@ -213,7 +213,8 @@ export class ServerSession implements Session {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled(this.#running)
-    await this.#source.close()
+    // A connection that fails now is none that anybody needs.
+    await this.#source.close().catch(() => undefined)
   }
 }
 
