@@ -21,7 +21,8 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
   --checkpoint DIR       where the log goes from which a run is resumed (default: OUT/checkpoint)
   --take-over            resume a run whose process hangs
-  --no-database          write files only
+  --no-database          no database in DIR, files only
+  --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
 `
@@ -52,6 +53,8 @@ export interface Options {
   readonly checkpoint: string | undefined
   readonly takeOver: boolean
   readonly database: boolean
+  /** Undefined: in no server. */
+  readonly sql: string | undefined
   readonly fresh: boolean
 }
 
@@ -86,6 +89,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     checkpoint: readCheckpoint(values),
     takeOver: values['take-over'] === true,
     database: values['no-database'] !== true,
+    sql: readSql(values.sql),
     fresh: values.fresh === true,
   }
 }
@@ -112,6 +116,7 @@ function readValues(args: readonly string[]) {
         checkpoint: { type: 'string' },
         'take-over': { type: 'boolean' },
         'no-database': { type: 'boolean' },
+        sql: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -184,5 +189,13 @@ function readCheckpoint(values: Values): string | undefined {
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {
   if (text === '') throw new UsageError(`${option} takes a ${kind}, not an empty name`)
+  return text
+}
+
+/** The password in it is not for messages. */
+function readSql(text: string | undefined): string | undefined {
+  const isRight =
+    text === undefined || (URL.canParse(text) && /^(postgres(ql)?|mysql|mariadb):$/.test(new URL(text).protocol))
+  if (!isRight) throw new UsageError('--sql takes postgres: or mysql://user:password@host:port/database')
   return text
 }

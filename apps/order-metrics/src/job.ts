@@ -7,7 +7,7 @@ import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
-import { storeMetrics } from './metrics-store.js'
+import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
 import { isHeader } from './orders.js'
 import { startReplay, type Replay } from './replay.js'
 import { openResults, RunError, type Results } from './results.js'
@@ -87,7 +87,7 @@ interface Ended {
 async function streamTo(
   results: Results,
   inputs: Inputs,
-  { batchMs, windowMs, limits, partitions, takeOver, database }: Options,
+  { batchMs, windowMs, limits, partitions, takeOver, database, sql }: Options,
   { stdout, stderr }: Terminal,
 ): Promise<Ended> {
   const view = viewFor(stdout, stderr, batchMs)
@@ -110,6 +110,7 @@ async function streamTo(
   })
   writeResults(metrics, results, blacklist !== undefined)
   if (database) storeMetrics(metrics.standings, results.directory)
+  if (sql !== undefined) storeMetricsInServer(metrics.standings, sql)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()

@@ -1,5 +1,5 @@
 /** Connections to MySQL and MariaDB: a pool of ours, a pool of the user's, or one connection of theirs. */
-import type { PoolOptions } from 'mysql2/promise'
+import type { createPool, PoolOptions } from 'mysql2/promise'
 import { messageOf, sqlError } from '../errors.js'
 import type { ServerConnection, ServerSource } from '../server/server-session.js'
 import { IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS } from '../server/server-options.js'
@@ -224,8 +224,8 @@ export async function ownPool(
   options: MysqlConnectionOptions,
 ): Promise<{ pool: MysqlPool; close: () => Promise<void> }> {
   const { url, connection, connectTimeoutMs, connections } = options
-  const { createPool } = await loadDriver()
-  const pool = createPool({
+  const driver = await loadDriver()
+  const pool = driver.createPool({
     uri: url,
     ...connection,
     connectTimeout: connectTimeoutMs,
@@ -240,7 +240,7 @@ export async function ownPool(
   return { pool: pool as unknown as MysqlPool, close: () => pool.end() }
 }
 
-async function loadDriver(): Promise<typeof import('mysql2/promise')> {
+async function loadDriver(): Promise<{ createPool: typeof createPool }> {
   try {
     return await import('mysql2/promise')
   } catch (error) {

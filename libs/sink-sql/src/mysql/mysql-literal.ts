@@ -13,7 +13,6 @@ const ESCAPED: Readonly<Record<string, string>> = {
   '"': '\\"',
   '\\': '\\\\',
 }
-// eslint-disable-next-line no-control-regex
 const SPECIAL = /[\0\n\r\x1a'"\\]/g
 
 export function literal(value: SqlValue): string {

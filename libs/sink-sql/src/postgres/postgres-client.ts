@@ -1,5 +1,5 @@
 /** Connections to PostgreSQL: a pool of ours, a pool of the user's, or one client of theirs. */
-import type { ClientConfig } from 'pg'
+import type { ClientConfig, Pool } from 'pg'
 import { messageOf, sqlError } from '../errors.js'
 import type { ServerConnection, ServerSource } from '../server/server-session.js'
 import { Turns } from '../server/turns.js'
@@ -180,9 +180,9 @@ export interface PostgresConnectionOptions {
 export async function ownPool(
   options: PostgresConnectionOptions,
 ): Promise<{ pool: PostgresPool; close: () => Promise<void> }> {
-  const { Pool } = await loadDriver()
+  const driver = await loadDriver()
   const { url, connection, connectTimeoutMs, connections } = options
-  const pool = new Pool({
+  const pool = new driver.Pool({
     connectionString: url,
     ...connection,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -193,10 +193,9 @@ export async function ownPool(
   return { pool, close: () => pool.end() }
 }
 
-async function loadDriver(): Promise<typeof import('pg')> {
+async function loadDriver(): Promise<{ Pool: typeof Pool }> {
   try {
-    const { default: pg } = await import('pg')
-    return pg as never
+    return (await import('pg')).default
   } catch (error) {
     throw sqlError('CONNECTION_FAILED', `the driver is missing (${messageOf(error)}); npm install pg`, { cause: error })
   }

@@ -1,5 +1,6 @@
 /** Transactions on a server: with a connection each, that is thrown away as soon as nobody knows what has become of it (E9). */
-import { SluiceError, type Clock } from '@sluice/core'
+import type { SluiceError } from '@sluice/core'
+import { type Clock } from '@sluice/core'
 import { isSluiceError } from '@sluice/core'
 import { sqlError } from '../errors.js'
 import {
