@@ -27,7 +27,7 @@ export interface SqlSinkParts {
   connect(context: SinkContext): Promise<Connected>
 }
 
-export interface Connected {
+interface Connected {
   readonly session: Session
   readonly dialect: Dialect
 }

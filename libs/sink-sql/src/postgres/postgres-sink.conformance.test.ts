@@ -1,6 +1,6 @@
 import type { Sink } from '@sluice/core'
 import { describeWithServices, type SqlValues } from '@sluice/services'
-import { sinkConformance, type SinkTarget, type Skip } from '@sluice/testkit'
+import { awkwardBytes, awkwardTexts, sinkConformance, type SinkTarget, type Skip } from '@sluice/testkit'
 import pg from 'pg'
 import { afterAll, describe, test } from 'vitest'
 import { awkwardOrders, order, orderColumns, refusedOrders, type Order } from '../testing/orders.js'
@@ -62,7 +62,7 @@ function conformance(name: string, values: SqlValues, modes: readonly Mode[], pl
       name: `${name}, ${mode}`,
       open: () => targetOf(db, make),
       record: (index) => order(`order ${String(index)}`, index),
-      awkward: awkwardOrders(-62_167_219_200_000).map((each) =>
+      awkward: awkwardOrders(awkwardTexts, awkwardBytes).map((each) =>
         mode === 'custom' ? { ...each, quantity: Math.abs(each.quantity), at: null } : each,
       ),
       refused: mode === 'custom' ? [order('less', -1), order('lesser', -2)] : refusedOrders,

@@ -220,7 +220,7 @@ export class ServerSession implements Session {
 }
 
 /** As `work`, but rejects at once when the signal is aborted; `work` then ends for nobody. */
-export async function unlessAborted<R>(work: Promise<R>, signal: AbortSignal): Promise<R> {
+async function unlessAborted<R>(work: Promise<R>, signal: AbortSignal): Promise<R> {
   if (signal.aborted) {
     work.catch(() => undefined)
     signal.throwIfAborted()

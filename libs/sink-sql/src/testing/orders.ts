@@ -1,5 +1,4 @@
 /** The records with which the sinks for servers are tested. */
-import { awkwardBytes, awkwardTexts } from '@sluice/testkit'
 import type { Columns } from '../columns.js'
 
 export interface Order {
@@ -52,8 +51,8 @@ export const refusedOrders: readonly Order[] = [
   order('no number', 7, { exact: '1e3' }),
 ]
 
-/** `FIRST_MS`: the first moment that the database keeps. */
-export function awkwardOrders(firstMs: number): Order[] {
+/** Orders made of these texts and bytes, and of the ends of what the columns take. */
+export function awkwardOrders(awkwardTexts: readonly string[], awkwardBytes: readonly Uint8Array[]): Order[] {
   const texts = awkwardTexts.filter((text) => !text.includes('\0'))
   return [
     ...texts.map((text, index) => order(`text ${String(index)}`, -1 - index, { text })),
@@ -69,7 +68,7 @@ export function awkwardOrders(firstMs: number): Order[] {
     ...['0', '-0.5', '12345678901234567890123456789012345.123456789012345678901234567891'].map((exact) =>
       order(`exact ${exact}`, 1, { exact }),
     ),
-    ...[firstMs, -1, 253_402_300_799_999].map((ms) => order(`at ${String(ms)}`, 1, { at: new Date(ms) })),
+    ...[-62_167_219_200_000, -1, 253_402_300_799_999].map((ms) => order(`at ${String(ms)}`, 1, { at: new Date(ms) })),
     order('A', 1),
     order('a', 2),
     order('a ', 3),
