@@ -3,6 +3,8 @@ import { CORE_LAYERS } from './tools/layers.mjs'
 
 const CORE_SRC = '^libs/core/src/'
 const TEST_FILE = '[.]test(-d)?[.]ts$'
+/** What tests share. Of connectors and apps it is not published. */
+const TESTING_FOLDER = '^(libs/(?!core/|testkit/)|apps/)[^/]+/src/testing/'
 
 /** The path pattern of some layers of core. */
 const pathOf = (layers) => `${CORE_SRC}(${layers.map(({ path }) => path).join('|')})`
@@ -52,7 +54,7 @@ export default {
       name: 'services-for-tests',
       comment: 'tools/services starts servers for tests (and benchmarks): what is published never imports it.',
       severity: 'error',
-      from: { pathNot: [TEST_FILE, '^tools/services/', '^bench/', '^vitest[.]config[.]ts$'] },
+      from: { pathNot: [TEST_FILE, TESTING_FOLDER, '^tools/services/', '^bench/', '^vitest[.]config[.]ts$'] },
       to: { path: '^tools/services/' },
     },
     {

@@ -73,7 +73,8 @@ export default defineConfig(
     rules: determinismRules,
   },
   {
-    files: TESTS,
+    // And what tests of connectors share, which is not published.
+    files: [...TESTS, 'libs/{kafka-wire,source-kafka}/src/testing/**/*.ts'],
     rules: {
       '@nx/enforce-module-boundaries': moduleBoundaries(packageLayersInTests),
       '@typescript-eslint/no-non-null-assertion': 'off',

@@ -15,6 +15,9 @@ const bin = (name) => join(root, 'node_modules', '.bin', name)
 const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
 
+/** Optional peers that an entry imports as it loads, so that apps which use it can be bundled. */
+const NEEDED_PEERS = ['@platformatic/kafka@1.35.0']
+
 function publicPackages() {
   return readdirSync(join(root, 'libs'))
     .map((name) => join(root, 'libs', name))
@@ -41,7 +44,16 @@ function installInEmptyProject(packages, tarballs, folder) {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
   run(
     'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', ...tarballs],
+    [
+      'install',
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      '--ignore-scripts',
+      '--loglevel=error',
+      ...tarballs,
+      ...NEEDED_PEERS,
+    ],
     folder,
   )
   const entries = packages.flatMap(entriesOf)

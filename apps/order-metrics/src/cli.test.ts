@@ -62,6 +62,17 @@ describe('parseOptions', () => {
     expect(options === 'help' || windowMs % options.batchMs).toBe(0)
   })
 
+  it('reads a topic of Kafka', () => {
+    expect(
+      parseOptions('--kafka a:9092,b:9092 --topic orders --group metrics --until-idle 5'.split(' ')),
+    ).toMatchObject({
+      source: { kind: 'kafka', brokers: ['a:9092', 'b:9092'], topic: 'orders', group: 'metrics', untilIdleMs: 5_000 },
+    })
+    expect(parseOptions(['--kafka', 'a:1', '--topic', 't'])).toMatchObject({
+      source: { group: undefined, untilIdleMs: undefined },
+    })
+  })
+
   it('asks for help', () => {
     expect(parseOptions(['--help'])).toBe('help')
     expect(parseOptions(['-h', '--batch', 'x'])).toBe('help')
@@ -92,6 +103,13 @@ describe('parseOptions', () => {
     [['--connect', 'localhost:1', '--loop'], '--loop is about the replay'],
     [['--connect', 'localhost:1', '--speed', 'max'], '--speed is about the replay'],
     [['--connect', 'localhost:1', '--data', 'x'], '--data is about the replay'],
+    [['--kafka', 'a:1'], '--kafka reads a topic; name it with --topic'],
+    [['--kafka', 'a', '--topic', 't'], "--kafka takes HOST:PORT, e.g. localhost:9999, not 'a'"],
+    [['--kafka', 'a:1', '--topic', 't', '--group', ''], '--group takes a name'],
+    [['--kafka', 'a:1', '--topic', 't', '--until-idle', '0'], '--until-idle takes a whole number from 1'],
+    [['--kafka', 'a:1', '--topic', 't', '--loop'], '--loop is about the replay'],
+    [['--kafka', 'a:1', '--topic', 't', '--connect', 'a:1'], 'leave one out'],
+    [['--topic', 't'], '--topic is about --kafka; add that'],
   ])('refuses %j', (args, message) => {
     expect(() => parseOptions(args)).toThrow(UsageError)
     expect(() => parseOptions(args)).toThrow(message)

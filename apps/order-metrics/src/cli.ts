@@ -12,6 +12,10 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --loop                 replay again and again, until Ctrl-C
   --connect HOST:PORT    read lines from there instead of a replay
   --sequenced            with --connect: the lines are numbered, and sent again from where they were safe
+  --kafka HOST:PORT      read a Kafka topic from its beginning instead of a replay; several brokers with commas
+  --topic NAME           the topic whose values are the lines
+  --group NAME           Kafka group by which lag tools see how far the job is (default: none)
+  --until-idle SECONDS   with --kafka: end when nothing came for so long (default: go on until Ctrl-C)
   --batch MS             batch interval in milliseconds, from 10 (default: 1000)
   --window SECONDS       what the sliding window covers, rounded up to whole batches (default: 300)
   --max-orders N         customers with more orders in the window are suspicious (default: 10)
@@ -37,6 +41,18 @@ export type LineSource =
       readonly loop: boolean
     }
   | { readonly kind: 'connect'; readonly host: string; readonly port: number; readonly sequenced: boolean }
+  | KafkaLines
+
+export interface KafkaLines {
+  readonly kind: 'kafka'
+  /** `host:port` each. */
+  readonly brokers: readonly string[]
+  readonly topic: string
+  /** Undefined: none. */
+  readonly group: string | undefined
+  /** Undefined: it never ends by itself. */
+  readonly untilIdleMs: number | undefined
+}
 
 export interface Options {
   readonly source: LineSource
@@ -106,6 +122,10 @@ function readValues(args: readonly string[]) {
         loop: { type: 'boolean' },
         connect: { type: 'string' },
         sequenced: { type: 'boolean' },
+        kafka: { type: 'string' },
+        topic: { type: 'string' },
+        group: { type: 'string' },
+        'until-idle': { type: 'string' },
         batch: { type: 'string' },
         window: { type: 'string' },
         'max-orders': { type: 'string' },
@@ -127,6 +147,9 @@ function readValues(args: readonly string[]) {
 }
 
 function readSource(values: Values): LineSource {
+  if (values.kafka !== undefined) return readKafka(values, values.kafka)
+  const kafkaOnly = (['topic', 'group', 'until-idle'] as const).find((name) => values[name] !== undefined)
+  if (kafkaOnly !== undefined) throw new UsageError(`--${kafkaOnly} is about --kafka; add that`)
   if (values.connect === undefined) {
     if (values.sequenced === true) throw new UsageError('--sequenced is about the lines of --connect; add that')
     return {
@@ -136,24 +159,58 @@ function readSource(values: Values): LineSource {
       loop: values.loop === true,
     }
   }
-  const replayOnly = (['data', 'speed', 'loop'] as const).find((name) => values[name] !== undefined)
-  if (replayOnly !== undefined) {
-    throw new UsageError(`--${replayOnly} is about the replay, and --connect reads from elsewhere; leave one out`)
-  }
-  return { kind: 'connect', ...readAddress(values.connect), sequenced: values.sequenced === true }
+  refuseReplay(values, '--connect')
+  return { kind: 'connect', ...readAddress('--connect', values.connect), sequenced: values.sequenced === true }
 }
 
-function readAddress(text: string): { readonly host: string; readonly port: number } {
+function refuseReplay(values: Values, option: string): void {
+  const replayOnly = (['data', 'speed', 'loop'] as const).find((name) => values[name] !== undefined)
+  if (replayOnly !== undefined) {
+    throw new UsageError(`--${replayOnly} is about the replay, and ${option} reads from elsewhere; leave one out`)
+  }
+}
+
+function readKafka(values: Values, brokers: string): KafkaLines {
+  refuseReplay(values, '--kafka')
+  if (values.connect !== undefined || values.sequenced === true) {
+    throw new UsageError('--kafka and --connect both say where lines come from; leave one out')
+  }
+  const { topic, group } = values
+  if (topic === undefined || topic === '') throw new UsageError('--kafka reads a topic; name it with --topic')
+  if (group === '') throw new UsageError('--group takes a name, not an empty one')
+  const untilIdleSeconds = readInteger('--until-idle', values['until-idle'], 1, LONGEST_WINDOW_SECONDS)
+  return {
+    kind: 'kafka',
+    brokers: readBrokers(brokers),
+    topic,
+    group,
+    untilIdleMs: untilIdleSeconds === undefined ? undefined : untilIdleSeconds * 1_000,
+  }
+}
+
+/** As they were given. */
+export function readBrokers(text: string): string[] {
+  const brokers = text.split(',')
+  for (const broker of brokers) readAddress('--kafka', broker)
+  return brokers
+}
+
+function readAddress(option: string, text: string): { readonly host: string; readonly port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text)
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new UsageError(`--connect takes HOST:PORT, e.g. localhost:9999, not '${text}'`)
+    throw new UsageError(`${option} takes HOST:PORT, e.g. localhost:9999, not '${text}'`)
   }
   return { host, port }
 }
 
-function readInteger(option: string, text: string | undefined, least: number, most?: number): number | undefined {
+export function readInteger(
+  option: string,
+  text: string | undefined,
+  least: number,
+  most?: number,
+): number | undefined {
   if (text === undefined) return undefined
   const value = /^\d+$/.test(text) ? Number(text) : NaN
   if (!(Number.isSafeInteger(value) && value >= least && value <= (most ?? Infinity))) {
@@ -169,7 +226,7 @@ function readWindowMs(text: string | undefined, batchMs: number): number {
   return Math.ceil((seconds * 1_000) / batchMs) * batchMs
 }
 
-function readSpeed(text: string | undefined): number | undefined {
+export function readSpeed(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN
   if (!(Number.isFinite(value) && value > 0)) {

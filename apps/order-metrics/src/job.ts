@@ -1,14 +1,13 @@
 /** One run of the job: its source, its stream, its view and its results, and the order in which they begin and end. */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { consoleLogger, milliseconds, StreamingContext, textFileSink, type BatchTime, type DStream } from '@sluice/core'
+import { kafkaDirectStream, string } from '@sluice/source-kafka'
 import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
-import type { LineSource, Options } from './cli.js'
+import type { KafkaLines, LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
 import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
 import { isHeader } from './orders.js'
+import { csvFiles } from './data-files.js'
 import { startReplay, type Replay } from './replay.js'
 import { openResults, RunError, type Results } from './results.js'
 import { blacklistedRow, isInFiles, metricsRow, rejectedRow, suspiciousRow } from './rows.js'
@@ -19,7 +18,8 @@ import { renderTotals, viewFor, type Output } from './view.js'
 /** Who sends orders may be away for a moment. */
 const RECONNECT = { maxDelay: milliseconds(5_000) }
 
-const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
+/** Lines of a batch at most: what has piled up in a topic comes bit by bit. */
+const MOST_LINES = 20_000
 
 export interface Terminal {
   readonly stdout: Output
@@ -43,32 +43,26 @@ export async function runJob(options: Options, terminal: Terminal): Promise<void
   }
 }
 
-/** Where the job connects to, and the replay behind it if there is one. */
+/** Where the lines come from, and the replay behind it if there is one. */
 interface OpenSource {
+  readonly lines: SocketLines | KafkaLines
+  readonly replay: Replay | undefined
+}
+
+interface SocketLines {
+  readonly kind: 'socket'
   readonly host: string
   readonly port: number
   /** Whether lines are numbered, and sent again from where they were safe. */
   readonly sequenced: boolean
-  readonly replay: Replay | undefined
 }
 
 async function openSource(source: LineSource): Promise<OpenSource> {
-  if (source.kind === 'connect') return { ...source, replay: undefined }
-  const { directory = SAMPLE, speed, loop } = source
+  if (source.kind === 'kafka') return { lines: source, replay: undefined }
+  if (source.kind === 'connect') return { lines: { ...source, kind: 'socket' }, replay: undefined }
+  const { directory, speed, loop } = source
   const replay = await startReplay({ files: await csvFiles(directory), speed, loop })
-  return { host: replay.host, port: replay.port, sequenced: true, replay }
-}
-
-async function csvFiles(directory: string): Promise<string[]> {
-  let names: string[]
-  try {
-    names = await readdir(directory)
-  } catch (error) {
-    throw new RunError(`cannot read ${directory}: ${(error as Error).message}; is --data a folder?`, { cause: error })
-  }
-  const files = names.filter((name) => name.endsWith('.csv')).sort()
-  if (files.length === 0) throw new RunError(`${directory} holds no *.csv; is --data the right folder?`)
-  return files.map((name) => join(directory, name))
+  return { lines: { kind: 'socket', host: replay.host, port: replay.port, sequenced: true }, replay }
 }
 
 interface Inputs extends OpenSource {
@@ -123,12 +117,28 @@ async function streamTo(
   return { standings, isAtEnd: endOf() }
 }
 
-function orderLines(ssc: StreamingContext, { host, port, sequenced, replay }: OpenSource): DStream<string> {
-  // A line of over a megabyte is no order line. Its first megabyte is judged as one, and the lines around it are kept.
-  const policy = { onEnd: 'stop', onLongLine: 'truncate', reliable: true, reconnect: RECONNECT } as const
-  const lines = socketTextStream(ssc, { host, port, sequenced, ...policy })
+function orderLines(ssc: StreamingContext, { lines: source, replay }: OpenSource): DStream<string> {
+  const lines = source.kind === 'kafka' ? kafkaLines(ssc, source) : socketLines(ssc, source)
   // The replay has left out the headers of its files. In a stream from elsewhere nobody sees where a file begins.
   return replay === undefined ? lines.filter((line) => !isHeader(line)) : lines
+}
+
+function socketLines(ssc: StreamingContext, { host, port, sequenced }: SocketLines): DStream<string> {
+  // A line of over a megabyte is no order line. Its first megabyte is judged as one, and the lines around it are kept.
+  const policy = { onEnd: 'stop', onLongLine: 'truncate', reliable: true, reconnect: RECONNECT } as const
+  return socketTextStream(ssc, { host, port, sequenced, ...policy })
+}
+
+function kafkaLines(ssc: StreamingContext, { brokers, topic, group }: KafkaLines): DStream<string> {
+  return kafkaDirectStream(ssc, {
+    brokers,
+    topics: topic,
+    group,
+    from: 'earliest',
+    maxRecordsPerBatch: MOST_LINES,
+    value: string,
+    handler: ({ value }) => value ?? '',
+  })
 }
 
 function writeResults(metrics: OrderMetrics, results: Results, hasBlacklist: boolean): void {
@@ -155,7 +165,9 @@ function writeResults(metrics: OrderMetrics, results: Results, hasBlacklist: boo
  * Stops the job when its source has ended. The function returned tells whether that is why it stopped, and throws when the run must
  * not count.
  */
-function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): () => boolean {
+function watch(ssc: StreamingContext, { lines, replay }: OpenSource, stdout: Output): () => boolean {
+  const idleMs = lines.kind === 'kafka' ? lines.untilIdleMs : undefined
+  let lastRecordsAt = performance.now()
   const unfinished = new Set<BatchTime>()
   let failure: RunError | undefined
   let isAtEnd = false
@@ -178,7 +190,14 @@ function watch(ssc: StreamingContext, { replay }: OpenSource, stdout: Output): (
       if (isBroken) fail(`the replay was cut off: ${lastErrorMessage}`, lastError)
     },
     onBatchSubmitted: ({ batchTime }) => unfinished.add(batchTime),
-    onBatchCompleted: ({ batchTime }) => unfinished.delete(batchTime),
+    onBatchCompleted: ({ batchTime, records }) => {
+      unfinished.delete(batchTime)
+      if (records > 0) lastRecordsAt = performance.now()
+      else if (idleMs !== undefined && performance.now() - lastRecordsAt >= idleMs) {
+        isAtEnd ||= ssc.state === 'active'
+        stop()
+      }
+    },
   })
   replay?.finished.catch((error: unknown) => {
     fail(`cannot go on with the replay: ${(error as Error).message}`, error)

@@ -118,7 +118,8 @@ async function* paced(options: ReplayOptions, last: number, signal: AbortSignal)
   yield Buffer.concat(chunk)
 }
 
-async function* linesOf({ files, loop }: ReplayOptions): AsyncGenerator<Buffer[]> {
+/** Lines with their ends, as many at a time as were read. */
+export async function* linesOf({ files, loop }: Pick<ReplayOptions, 'files' | 'loop'>): AsyncGenerator<Buffer[]> {
   let hasLines: boolean
   do {
     hasLines = false

@@ -6,6 +6,9 @@ import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { idle } from './idle.js'
 import { join } from './join.js'
+import { kafka } from './kafka.js'
+import { kafkaLatency } from './kafka-latency.js'
+import { kafkaMemory } from './kafka-memory.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -31,6 +34,9 @@ export const benchmarks: readonly Benchmark[] = [
   updateStateByKey,
   window,
   socket,
+  kafka,
+  kafkaLatency,
+  kafkaMemory,
   store,
   wal,
   checkpoint,

@@ -1,6 +1,6 @@
 /**
  * What a batch costs beside its records: CPU, where batches follow each other at once and where the process sleeps between
- * them (then every cache is cold); time from its tick to its end, against a bare timer and loop that follows the same ticks;
+ * them (then caches are colder); time from its tick to its end, against a bare timer and loop that follows the same ticks;
  * and whether a short interval is held for minutes. Here the limits are absolute: `reference` is the limit
  * and `ratio` the limit by ours, so that at least 1 is wanted.
  */
@@ -16,6 +16,8 @@ const MOST_OVER_BARE_MS = 2
 const BATCHES = 300
 /** Batches of each run that do not count. */
 const WARM_UP = 100
+/** Rounds that do not count: for the first thousand batches of a process V8 compiles, which is half of what they cost. */
+const WARM_UP_ROUNDS = 3
 const RECORDS = 1_000
 const HELD_BATCHES = 30_000
 /** By how much the delay of the last fifth may be above that of the first: less is the noise of a shared machine. */
@@ -35,15 +37,16 @@ export const batch: Benchmark = {
 async function overhead(label: string, count: number, sizes: Sizes): Promise<Row[]> {
   const records = Array.from({ length: count }, (_, i) => i)
   const options = { records, batches: sizes.count(BATCHES), warmUp: WARM_UP }
-  const { rounds } = sizes.repeats({ warmUp: 0, rounds: 7 })
+  const { warmUp, rounds } = sizes.repeats({ warmUp: WARM_UP_ROUNDS, rounds: 7 })
   const hot: number[] = []
   const ours: Ticks[] = []
   const bare: Ticks[] = []
-  for (let round = 0; round < rounds; round++) {
+  for (let round = -warmUp; round < rounds; round++) {
     const inTurn = [async () => ours.push(await streamTicks(options)), async () => bare.push(await bareTicks(options))]
     hot.push(await backToBackCpuMs({ records, batches: 10 * options.batches, warmUp: 10 * WARM_UP }))
     for (const run of round % 2 === 0 ? inTurn : inTurn.toReversed()) await run()
   }
+  for (const runs of [hot, ours, bare]) runs.splice(0, warmUp)
   const p99 = (runs: readonly Ticks[]): number[] => runs.map(({ endedMs }) => quantile(endedMs, 0.99))
   const cpu = (runs: readonly Ticks[]): number[] => runs.map(({ cpuMs }) => cpuMs / options.batches)
   const over = cpu(ours).map((ms, i) => ms - (cpu(bare)[i] ?? 0))

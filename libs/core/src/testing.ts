@@ -20,6 +20,7 @@ export {
   type DiskCall,
   type Survival,
 } from './testing/crashable-file-system.js'
+export { LedgerStore, type StoredRow } from './testing/ledger-store.js'
 export {
   runBatches,
   type Batches,

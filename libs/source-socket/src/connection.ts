@@ -17,13 +17,12 @@ import {
 } from './failures.js'
 import type { Failure } from './failures.js'
 import { intakeOf, type Intake, type Portion } from './intake.js'
+import { READ_BYTES, ReadBuffers } from './read-buffers.js'
 import { COMPONENT } from './socket-stream.config.js'
 import type { SocketSettings } from './socket-stream.config.js'
 
 // A receiver never writes, so it would never notice that its peer has gone without a word.
 const KEEP_ALIVE_MS = 60_000
-// Larger reads make larger pieces, whose texts V8 keeps among its large objects, at twice the cost.
-const READ_BYTES = 64 * 1024
 // What fills at least so much of its buffer keeps it; less is copied, and the buffer used again.
 const KEPT_BYTES = READ_BYTES / 4
 
@@ -54,14 +53,19 @@ export class Connection<T> {
   #intake: Intake | undefined
   #timers = new AbortController()
   #onOpened: () => void = () => undefined
+  /** Resolves when all that is being stored is, or has failed. */
   #storing: Promise<void> | undefined
+  #stores = 0
+  #hasStoreFailed = false
   #hasDelivered = false
   #connectedMs: number | undefined
   #lastHeardMs = 0
   #buffer: Buffer | undefined
+  readonly #buffers: ReadBuffers
 
   constructor(parts: ConnectionParts<T>) {
     this.#context = parts.context
+    this.#buffers = new ReadBuffers(parts.context.clock, parts.context.signal)
     this.#settings = parts.settings
     this.#decode = parts.decode
     this.#backoff = parts.backoff
@@ -133,21 +137,24 @@ export class Connection<T> {
   }
 
   /** Where the next read goes: a new buffer where the last one was given away. */
-  readonly #nextBuffer = (): Buffer => (this.#buffer ??= Buffer.allocUnsafeSlow(READ_BYTES))
+  readonly #nextBuffer = (): Buffer => (this.#buffer ??= this.#buffers.take())
 
-  /** The bytes that were read, to be kept by whoever gets them. */
-  #taken(sizeBytes: number, buffer: Uint8Array): Buffer {
-    const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, sizeBytes)
-    if (sizeBytes < KEPT_BYTES) return Buffer.from(chunk)
+  #write(intake: Intake, sizeBytes: number): Portion {
+    const buffer = this.#nextBuffer()
+    const chunk = buffer.subarray(0, sizeBytes)
+    if (!intake.borrows && sizeBytes < KEPT_BYTES) return intake.write(Buffer.from(chunk))
     this.#buffer = undefined
-    return chunk
+    if (!intake.borrows) return intake.write(chunk)
+    return intake.write(chunk, () => {
+      this.#buffers.give(buffer)
+    })
   }
 
-  readonly #onRead = (sizeBytes: number, buffer: Uint8Array): boolean => {
+  readonly #onRead = (sizeBytes: number): boolean => {
     if (this.#state !== 'live') return true
     this.#lastHeardMs = this.#context.clock.monotonic()
-    const { portion, failure } = this.#decoded((intake) => intake.write(this.#taken(sizeBytes, buffer)))
-    if (portion !== undefined) this.#storing = this.#storeAndGoOn(portion)
+    const { portion, failure } = this.#decoded((intake) => this.#write(intake, sizeBytes))
+    if (portion !== undefined) this.#storing = this.#storeNext(portion)
     if (failure !== undefined) this.#fail(failure)
     return true
   }
@@ -178,14 +185,26 @@ export class Connection<T> {
     }
   }
 
+  // A TLS socket gives what it has deciphered already, pause or not: one after another then.
+  #storeNext(portion: Portion): Promise<void> {
+    this.#stores++
+    if (this.#storing === undefined) return this.#storeAndGoOn(portion)
+    return this.#storing.then(() => this.#storeAndGoOn(portion))
+  }
+
   async #storeAndGoOn(portion: Portion): Promise<void> {
     this.#socket?.pause()
-    const failure = await this.#store(portion)
-    this.#storing = undefined
+    // Behind one that could not be stored there must be no later one.
+    const failure = this.#hasStoreFailed ? undefined : await this.#store(portion)
+    this.#stores--
+    if (this.#stores === 0) this.#storing = undefined
     if (failure === undefined) {
       this.#lastHeardMs = this.#context.clock.monotonic()
-      this.#socket?.resume()
-    } else if (this.#state === 'live') {
+      if (this.#stores === 0) this.#socket?.resume()
+      return
+    }
+    this.#hasStoreFailed = true
+    if (this.#state === 'live') {
       this.#fail(failure)
     } else if (this.#state === 'ending') {
       const { message, error } = toReport(failure, 0)

@@ -56,6 +56,11 @@ export interface Packing<out T> {
   /** Makes the packer of a new connection. */
   packer(context: DecoderContext): Packer
   readonly unpack: (bytes: Uint8Array) => readonly T[]
+  /**
+   * Whether bytes are only borrowed: the packer keeps no part of a chunk but in what `write` returns, and records of `unpack` hold
+   * no part of theirs. Then buffers are used again when their batch is done, which costs less. Default: false.
+   */
+  readonly borrows?: boolean | undefined
 }
 
 /** A decoder of a server that can go on from a position. */

@@ -10,7 +10,10 @@ export interface Portion {
 
 /** A decoder or packer, and where its records go. */
 export interface Intake {
-  write(chunk: Buffer): Portion
+  /** Whether chunks are only borrowed; else they are the intake's. */
+  readonly borrows: boolean
+  /** `release` is called when a chunk that was borrowed may be written to again; never, where that is not sure. */
+  write(chunk: Buffer, release?: () => void): Portion
   end(): Portion
   /** Bytes that are in no record. */
   drop(): number
@@ -28,8 +31,10 @@ export function intakeOf<T>(
 ): Intake {
   const { packing, resuming } = decode
   if (resuming !== undefined) return resumingIntake(resuming, context, decoderContext)
-  if (packing !== undefined)
-    return new StepIntake(packing.packer(decoderContext), (packed) => packedPortion(packed, context))
+  if (packing !== undefined) {
+    const portion: PortionOf<readonly Packed[]> = (packed, borrowed) => packedPortion(packed, context, borrowed)
+    return new StepIntake(packing.packer(decoderContext), portion, packing.borrows)
+  }
   return new StepIntake(decode(decoderContext), (records) => decodedPortion(records, context))
 }
 
@@ -43,6 +48,7 @@ function resumingIntake<T>(resuming: Resuming<T>, context: ReceiverContext<T>, d
   const steps = new StepIntake(decoder, portion)
   return {
     greeting: resuming.greeting(position),
+    borrows: false,
     get isComplete() {
       return decoder.isComplete
     },
@@ -55,26 +61,37 @@ function resumingIntake<T>(resuming: Resuming<T>, context: ReceiverContext<T>, d
   }
 }
 
+/** A chunk that is somebody's who wants it back. */
+interface Borrowed {
+  readonly chunk: Buffer
+  release(): void
+}
+
+type PortionOf<R> = (result: R, borrowed?: Borrowed) => Portion
+
 class StepIntake<R> implements Intake {
   readonly greeting = undefined
   readonly isComplete = true
+  readonly borrows: boolean
   readonly #step: Pick<Decoder<unknown>, 'drop' | 'failure'> & { write(chunk: Buffer): R; end(): R }
-  readonly #portion: (result: R) => Portion
+  readonly #portion: PortionOf<R>
 
   constructor(
     step: Pick<Packer, 'drop' | 'failure'> & { write(chunk: Buffer): R; end(): R },
-    portion: (result: R) => Portion,
+    portion: PortionOf<R>,
+    borrows = false,
   ) {
     this.#step = step
     this.#portion = portion
+    this.borrows = borrows
   }
 
   get failure(): Error | undefined {
     return this.#step.failure
   }
 
-  write(chunk: Buffer): Portion {
-    return this.#portion(this.#step.write(chunk))
+  write(chunk: Buffer, release?: () => void): Portion {
+    return this.#portion(this.#step.write(chunk), release === undefined ? undefined : { chunk, release })
   }
 
   end(): Portion {
@@ -86,9 +103,19 @@ class StepIntake<R> implements Intake {
   }
 }
 
-function packedPortion(pieces: readonly Packed[], context: ReceiverContext<never>): Portion {
+function packedPortion(pieces: readonly Packed[], context: ReceiverContext<never>, borrowed?: Borrowed): Portion {
+  const isBorrowed = ({ bytes }: Packed): boolean => bytes.buffer === borrowed?.chunk.buffer
+  let left = pieces.filter(isBorrowed).length
+  if (left === 0) borrowed?.release()
+  const release = (): void => {
+    left--
+    if (left === 0) borrowed?.release()
+  }
   const store = async (): Promise<void> => {
-    for (const { bytes, records } of pieces) await context.storePacked(bytes, { records })
+    for (const piece of pieces) {
+      const { bytes, records } = piece
+      await context.storePacked(bytes, { records, release: isBorrowed(piece) ? release : undefined })
+    }
   }
   return { records: pieces.reduce((sum, { records }) => sum + records, 0), store }
 }

@@ -19,7 +19,7 @@ export function lineDecoder(options: LineDecoderOptions = {}): DecoderFactory<st
   const settings = lineSettings(options)
   const packer = (context: DecoderContext): Packer => new LinePacker(settings, context)
   return Object.assign((context: DecoderContext) => new LineDecoder(packer(context)), {
-    packing: { packer, unpack: unpackLines },
+    packing: { packer, unpack: unpackLines, borrows: true },
   })
 }
 

@@ -3,13 +3,13 @@ import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import { SluiceError, milliseconds, seconds } from '@sluice/core'
+import { SluiceError, milliseconds, seconds, systemClock } from '@sluice/core'
 import type { Receiver, ReceiverContext } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { lineDecoder, socketReceiver } from './index.js'
-import type { Decoder, LineDecoderOptions, SocketOptions } from './index.js'
+import type { Decoder, DecoderFactory, LineDecoderOptions, SocketOptions } from './index.js'
 
 // Made for these tests and good for nothing else: localhost and 127.0.0.1, until the year 3000.
 const TEST_ONLY_KEY = `-----BEGIN PRIVATE KEY-----
@@ -30,6 +30,7 @@ uuWP3bODWgIge9rmKiZQVDPtiBuhrlQmYYmKGOTgLunlh0/YJLVM+eE=
 
 const HOST = '127.0.0.1'
 const DEADLINE_MS = 20_000
+const POISON = 0x21
 const ignore = (): void => undefined
 
 /** Runs a receiver as the contract says: one context for each run, `onStop` after every `onStart`, never two at a time. */
@@ -40,6 +41,8 @@ class Runner<T> {
   readonly reports: { message: string; error: unknown }[] = []
   readonly stops: string[] = []
   maxInFlight = 0
+  /** What stored bytes stood in that are to be given back. */
+  readonly memories = new Set<ArrayBufferLike>()
   onStore: (records: readonly T[]) => Promise<void> | void = ignore
   #inFlight = 0
   #run = new AbortController()
@@ -85,7 +88,13 @@ class Runner<T> {
       position: {},
       store: (record) => this.#store([record], signal),
       storeAll: (records) => this.#store(records, signal),
-      storePacked: (bytes) => this.#store(this.#receiver.unpack?.(bytes) ?? [], signal),
+      storePacked: (bytes, { release }) => {
+        const stored = this.#store(this.#receiver.unpack?.(bytes) ?? [], signal)
+        // Whoever wants its bytes back must not count on what is in them.
+        if (release !== undefined) this.memories.add(bytes.fill(POISON).buffer)
+        release?.()
+        return stored
+      },
       report: (message, error) => note(() => this.reports.push({ message, error }))(),
       restart: (message, error, delayMs = -1) =>
         note(() => {
@@ -177,6 +186,8 @@ function gate(): { opened: Promise<void>; open(): void } {
   return { opened, open: () => open() }
 }
 
+const bytesDecoder: Decoder<Uint8Array> = { write: (bytes) => [bytes], end: () => [] }
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 describe('receiving', () => {
@@ -239,6 +250,37 @@ describe('receiving', () => {
       end: () => [],
     }
   }
+})
+
+describe('buffers', () => {
+  const line = (i: number): string => `${String(i)} `.repeat(1_000)
+  const lines = Array.from({ length: 500 }, (_, i) => line(i))
+
+  test('are used again when the engine has done with them', async () => {
+    const port = await serve((socket) => socket.end(`${lines.join('\n')}\n`))
+    const runner = textRunner(port, { onEnd: 'stop' })
+    await runner.start()
+    await runner.until(() => runner.stops.length === 1)
+    expect(runner.records).toEqual(lines)
+    expect(runner.memories.size).toBeLessThanOrEqual(4)
+  })
+
+  test('stay as they are where a decoder that packs may keep parts of them', async () => {
+    const kept: Uint8Array[] = []
+    const decode: DecoderFactory<Uint8Array> = Object.assign(() => bytesDecoder, {
+      packing: {
+        packer: () => ({ write: (bytes: Buffer) => [{ bytes, records: 1 }], end: () => [] }),
+        unpack: (bytes: Uint8Array) => [bytes],
+      },
+    })
+    const data = lines.join('\n')
+    const port = await serve((socket) => socket.end(data))
+    const runner = new Runner(socketReceiver({ host: HOST, port, onEnd: 'stop', decode }))
+    runner.onStore = (bytes) => void kept.push(...bytes)
+    await runner.start()
+    await runner.until(() => runner.stops.length === 1)
+    expect(Buffer.concat(kept).toString()).toBe(data)
+  })
 })
 
 describe('back-pressure', () => {
@@ -592,6 +634,37 @@ describe('TLS', () => {
     await runner.until(() => runner.stops.length === 1)
     expect(runner.records).toEqual(['a', 'b'])
     expect(names).toEqual(['localhost'])
+  })
+
+  test('what was deciphered at once is stored piece by piece, in order, and all of it before the end', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${String(i)}`)
+    const port = await serveTls((socket) => socket.end(`${lines.join('\n')}\n`))
+    const runner = textRunner(port, { tls: { ca: TEST_ONLY_CERTIFICATE, servername: 'localhost' }, onEnd: 'stop' })
+    let pieces = 0
+    runner.onStore = async () => {
+      pieces++
+      for (let turn = 0; turn < 10; turn++) await systemClock.yield()
+    }
+    await runner.start()
+    await runner.until(() => runner.stops.length === 1)
+    expect(runner.records).toEqual(lines)
+    expect(pieces).toBeGreaterThan(2)
+  })
+
+  test('behind a piece that could not be stored no later one is', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${String(i)}`)
+    const port = await serveTls((socket) => socket.write(`${lines.join('\n')}\n`))
+    const runner = textRunner(port, { tls: { ca: TEST_ONLY_CERTIFICATE, servername: 'localhost' } })
+    let pieces = 0
+    runner.onStore = async () => {
+      for (let turn = 0; turn < 10; turn++) await systemClock.yield()
+      if (++pieces === 2) throw new Error('no room')
+    }
+    await runner.start()
+    await runner.until(() => runner.restarts.length === 1)
+    expect(runner.restarts[0]?.error).toMatchObject({ cause: { message: 'no room' } })
+    expect(runner.records).toEqual(lines.slice(0, runner.records.length))
+    expect(pieces).toBe(2)
   })
 
   test('a certificate of an unknown authority is refused, with the remedy', async () => {

@@ -56,7 +56,7 @@ test('no two rules of a suite have the same name', () => {
 test('the examples of the README are those that are run', () => {
   const run = readFileSync(new URL('core/readme-examples.conformance.test.ts', import.meta.url), 'utf8')
   const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
-  expect(blocks).toHaveLength(2)
+  expect(blocks).toHaveLength(3)
   for (const block of blocks) {
     const code = block.split('\n').filter((line) => !/^(import .*|\/\/ .*|)$/.test(line))
     expect(run).toContain(code.join('\n'))

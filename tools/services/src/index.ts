@@ -12,7 +12,7 @@ export {
 export { ServiceError } from './errors.js'
 export { startProxy, type Direction, type Proxy, type ProxyOptions } from './proxy.js'
 export { readWithJava, readWithKcat, type OracleRecord, type ReadOptions } from './kafka/oracles.js'
-export { kafkaJsConfig, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
+export { kafkaJsConfig, makeTopic, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
 export type { KafkaOptions } from './kafka/kafka.js'
 export type { SqlValues } from './sql/values.js'
 export type { OptionsOf, ServiceName, ValuesOf } from './registry.js'

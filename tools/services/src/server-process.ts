@@ -93,15 +93,20 @@ export class LaunchedProcess implements ServerProcess {
   async ready(): Promise<void> {
     const withinMs = this.#launch.readyWithinMs ?? 120_000
     const deadline = performance.now() + withinMs
-    let reason = ''
+    let reason: string
     const ended = this.#ended.then((how) => `it ended (${how})`)
     for (;;) {
       const outcome = await Promise.race([ended, this.#probe()])
       if (outcome === READY) return
-      reason = outcome
-      const isOver = performance.now() > deadline
-      if (isOver) reason = `it was not ready after ${String(withinMs / 1000)} s (${reason})`
-      if (isOver || !(await this.isRunning())) break
+      if (performance.now() > deadline) {
+        reason = `it was not ready after ${String(withinMs / 1000)} s (${outcome})`
+        break
+      }
+      if (!(await this.isRunning())) {
+        // That it is gone can be seen before its end is told here.
+        reason = await ended
+        break
+      }
       await sleep(LOOK_MS)
     }
     throw new ServiceError(

@@ -52,10 +52,10 @@ export interface BatchLog {
 }
 
 /** A log for applications without a checkpoint: nothing outlives the process, so nothing is written. */
-export function volatileLog(): BatchLog {
+export function volatileLog(app = newIdentity()): BatchLog {
   const written = Promise.resolve()
   return {
-    app: newIdentity(),
+    app,
     epoch: 0,
     replaced: [],
     lastPlanned: undefined,

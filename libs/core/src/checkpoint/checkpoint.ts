@@ -212,6 +212,8 @@ export class Checkpoint implements BatchLog {
   async #tidy(): Promise<void> {
     const { data, log } = this.#parts
     await data.trim()
+    // What an object store could not drop before the next entry was there.
+    if (this.#snapshotSequence !== undefined) await log.trim(this.#snapshotSequence)
     const logged = log.statistics.bytes - this.#snapshotAt
     if (logged >= Math.max(LEAST_LOG_BYTES, this.#snapshotBytes)) await this.snapshot()
   }

@@ -32,6 +32,8 @@ export interface LogOptions extends LogLocation {
   readonly logger: Logger
   /** A segment that has grown to this is followed by a new one. Default: 64 MiB. */
   readonly segmentBytes?: number | undefined
+  /** Identity of this owner, random: in the object layout an owner knows its own objects by it. Default: a new one. */
+  readonly writer?: string | undefined
 }
 
 /** A log open for writing by its only owner. After the first failed write or sync every call rejects with that failure (E17). */

@@ -1,9 +1,9 @@
 /** The small files that say whose a checkpoint folder is: `app.json` and, for each owner, `epochs/N.json` and its traces. */
+import { crc32 } from 'node:zlib'
 import { isSluiceError, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { dirnameOf, joinPath } from '../storage/paths.js'
 import type { ProcessIdentity } from '../storage/process-table.js'
-import { newIdentity } from '../time/random.js'
 
 const FORMAT = 'sluice-checkpoint/1'
 // `0000000007.json`, `0000000007.lease-3`, `0000000007.released`
@@ -44,7 +44,10 @@ export class EpochFiles {
   }
 
   /** Makes the folders and the application's identity, or reads it. */
-  async openApp(appName: string): Promise<{ readonly app: string; readonly appName: string }> {
+  async openApp(
+    appName: string,
+    newIdentity: () => string,
+  ): Promise<{ readonly app: string; readonly appName: string }> {
     await this.#makeFolders()
     const path = joinPath(this.folder, 'app.json')
     await this.#createUnlessThere(path, { format: FORMAT, app: newIdentity(), appName })
@@ -55,15 +58,15 @@ export class EpochFiles {
   /** The application's identity. Rejects with `FILE_NOT_FOUND` where no application has made one. */
   async readApp(): Promise<{ readonly app: string; readonly appName: string }> {
     const path = joinPath(this.folder, 'app.json')
-    const found = await this.#readJson<{ format: string; app: string; appName: string }>(path)
+    const found = await this.#readJson<AppRecord>(path)
     if (found.format === FORMAT) return found
     const message = `${this.folder} holds a checkpoint of format ${found.format}, not ${FORMAT}; use the version of Sluice that wrote it`
     throw new SluiceError({ code: 'CONTRACT_VERSION', component: OWNERSHIP_COMPONENT, message })
   }
 
   async #makeFolders(): Promise<void> {
-    if ((await this.#fileSystem.stat(this.#epochs)) !== undefined) return
     await this.#fileSystem.makeDirectory(this.#epochs)
+    // Also where it was there: whoever made it may have died, or failed, before its name was durable.
     await this.#fileSystem.syncDirectory(dirnameOf(this.folder))
   }
 
@@ -116,7 +119,7 @@ export class EpochFiles {
     return joinPath(this.#epochs, `${String(epoch).padStart(10, '0')}.${kind}`)
   }
 
-  async #createUnlessThere(path: string, content: unknown): Promise<void> {
+  async #createUnlessThere(path: string, content: object): Promise<void> {
     try {
       await this.#fileSystem.create(path, jsonBytes(content))
     } catch (error) {
@@ -126,15 +129,36 @@ export class EpochFiles {
 
   async #readJson<T>(path: string): Promise<T> {
     const text = Buffer.from(await this.#fileSystem.read(path)).toString()
-    try {
-      return JSON.parse(text) as T
-    } catch (cause) {
-      const message = `${path} is damaged; restore a copy of the checkpoint folder`
-      throw new SluiceError({ code: 'DATA_CORRUPT', component: OWNERSHIP_COMPONENT, message, cause })
-    }
+    const { check, ...content } = parsed<T & { readonly check?: number }>(text, path)
+    // A bit that flips must not make another owner of one, or another application (E1).
+    if (check !== undefined && check !== checkOf(content)) throw damaged(path, undefined)
+    return content as T
   }
 }
 
-function jsonBytes(content: unknown): Uint8Array {
-  return Buffer.from(`${JSON.stringify(content)}\n`)
+interface AppRecord {
+  readonly format: string
+  readonly app: string
+  readonly appName: string
+}
+
+function damaged(path: string, cause: unknown): SluiceError {
+  const message = `${path} is damaged; restore a copy of the checkpoint folder`
+  return new SluiceError({ code: 'DATA_CORRUPT', component: OWNERSHIP_COMPONENT, message, cause })
+}
+
+function parsed<T>(text: string, path: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch (cause) {
+    throw damaged(path, cause)
+  }
+}
+
+function checkOf(content: object): number {
+  return crc32(JSON.stringify(content))
+}
+
+function jsonBytes(content: object): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ ...content, check: checkOf(content) })}\n`)
 }

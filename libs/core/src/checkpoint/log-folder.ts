@@ -5,9 +5,8 @@ import type { LogLocation, LogReport } from './entry-log.js'
 
 export const LOG_COMPONENT = 'checkpoint-log'
 
-/** Makes the folder where it is missing; its name is durable then. */
+/** Makes the folder where it is missing. Its name is durable then, also where somebody made it who died before it was. */
 export async function ensureFolder({ fileSystem, folder }: LogLocation): Promise<void> {
-  if ((await fileSystem.stat(folder)) !== undefined) return
   await fileSystem.makeDirectory(folder)
   await fileSystem.syncDirectory(dirnameOf(folder))
 }

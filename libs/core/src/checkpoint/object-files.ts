@@ -28,6 +28,11 @@ export interface ObjectHeader {
   readonly writer: string
   /** How many entries follow: an object that was cut between two of them is damaged, too. */
   readonly entries: number
+  /**
+   * First sequence of the oldest object that still belonged to the log. What stands below is left over, or was put there by a
+   * replaced owner who woke when its place was free again (E7). Missing in logs of older versions.
+   */
+  readonly oldest?: number | undefined
   /** Missing in the first object of a log. */
   readonly previous?: ObjectEnd | undefined
 }
@@ -115,7 +120,13 @@ export class ObjectsReader {
   }
 
   async readAll(): Promise<ObjectsRead> {
-    for (const name of await objectNames(this.#location.fileSystem, this.#location.folder)) {
+    const { fileSystem, folder } = this.#location
+    const names = await objectNames(fileSystem, folder)
+    // The last one was put by the newest owner: where a replaced one may write, newer objects follow.
+    const last = names.at(-1)
+    const { oldest = 0 } = (last === undefined ? undefined : await headerOf(fileSystem, folder, last)) ?? {}
+    this.#others.push(...names.filter((name) => firstOf(name) < oldest))
+    for (const name of names.slice(this.#others.length)) {
       await this.add(name)
       if (this.#damage !== undefined) break
     }

@@ -138,9 +138,29 @@ test('objects that the old owner trims while the new one reads are no damage', a
   const log = await openObjectLog({ fileSystem: disk, folder, epoch: 2, logger: silent }, async ({ payload }) => {
     const text = Buffer.from(payload).toString()
     read.push(text)
-    if (text === 'a') await old.log.trim(5)
+    if (text !== 'a') return
+    // Only what an object put later does not name as needed may go.
+    await old.log.trim(5)
+    expect(await names(disk)).toHaveLength(5)
+    await old.log.append(1, bytes('e'))
+    await old.log.trim(5)
   })
-  expect(read).toEqual(['a', 'd'])
-  await log.append(1, bytes('e'))
-  expect((await open(disk, 3)).texts).toEqual(['d', 'e'])
+  expect(read).toEqual(['a', 'd', 'e'])
+  await log.append(1, bytes('f'))
+  expect((await open(disk, 3)).texts).toEqual(['d', 'e', 'f'])
+})
+
+test('E7: what a replaced owner puts where the new one has trimmed since is not read, and is no damage', async () => {
+  const disk = store()
+  const old = await open(disk, 1)
+  await old.log.append(1, bytes('a'))
+  const next = await open(disk, 2)
+  for (const text of ['b', 'c', 'd']) {
+    await next.log.append(1, bytes(text))
+    await next.log.trim(next.log.nextSequence - 1)
+  }
+  // Its next place, where the new owner began, is free again: only `confirm` tells it that it is replaced.
+  await old.log.append(1, bytes('late'))
+  expect((await open(disk, 3)).texts).toEqual(['c', 'd'])
+  expect((await open(disk, 4)).texts).toEqual(['c', 'd'])
 })

@@ -69,21 +69,26 @@ class ObjectStore implements GroupStore {
   readonly #folder: string
   readonly #epoch: number
   readonly #logger: Logger
-  readonly #writer = newIdentity()
+  readonly #writer: string
   readonly #encoder: FrameEncoder
   /** The log's objects, oldest first. */
   readonly #names: string[]
   #end: ObjectEnd | undefined
+  /** First sequence of the oldest object that is needed; what the last object says of it. Only below that may names be free. */
+  #oldest: number
+  #oldestTold = 0
   #objects = 0
   #bytes = 0
 
-  constructor(read: ObjectsRead, { fileSystem, folder, epoch, logger }: LogOptions) {
+  constructor(read: ObjectsRead, { fileSystem, folder, epoch, logger, writer = newIdentity() }: LogOptions) {
     this.#fileSystem = fileSystem
     this.#folder = folder
     this.#epoch = epoch
     this.#logger = logger
+    this.#writer = writer
     this.#names = [...read.names]
     this.#end = read.end
+    this.#oldest = firstOf(read.names[0] ?? objectName(read.nextSequence))
     this.#encoder = new FrameEncoder(0, read.end?.crc ?? 0)
   }
 
@@ -114,7 +119,8 @@ class ObjectStore implements GroupStore {
   }
 
   #startObject(first: number, entries: number): void {
-    const header: ObjectHeader = { epoch: this.#epoch, writer: this.#writer, entries, previous: this.#end }
+    const previous = this.#end
+    const header: ObjectHeader = { epoch: this.#epoch, writer: this.#writer, entries, oldest: this.#oldest, previous }
     const fields = { type: HEADER_TYPE, epoch: this.#epoch, sequence: first, synced: this.#end?.last ?? 0 }
     this.#encoder.clear()
     this.#encoder.switchFile(seedOfFile(objectName(first)))
@@ -128,6 +134,7 @@ class ObjectStore implements GroupStore {
   async #put(first: number, last: number): Promise<ObjectHeader | undefined> {
     const name = objectName(first)
     const { bytes, chain } = this.#encoder
+    const oldest = this.#oldest
     try {
       await this.#fileSystem.create(joinPath(this.#folder, name), bytes)
     } catch (error) {
@@ -139,6 +146,7 @@ class ObjectStore implements GroupStore {
     await this.#fileSystem.syncDirectory(this.#folder)
     this.#end = { name, last, crc: chain }
     this.#names.push(name)
+    this.#oldestTold = oldest
     this.#objects++
     this.#bytes += bytes.byteLength
     return undefined
@@ -154,20 +162,17 @@ class ObjectStore implements GroupStore {
     return new SluiceError({ code: 'FENCED', component: LOG_COMPONENT, message, retryable: true })
   }
 
+  /** What an object put later does not name as needed goes now; the rest when the next object has said so. */
   async trim(sequence: number): Promise<void> {
-    if (!this.#canDropOldest(sequence)) return
+    const needed = this.#names.findLast((name) => firstOf(name) <= sequence)
+    if (needed !== undefined) this.#oldest = Math.max(this.#oldest, firstOf(needed))
+    const told = this.#oldestTold
+    if (!this.#names.some((name) => firstOf(name) < told)) return
     await this.#removeStrangers()
-    while (this.#canDropOldest(sequence)) {
-      const oldest = this.#names[0]
-      if (oldest === undefined) return
+    for (let oldest = this.#names[0]; oldest !== undefined && firstOf(oldest) < told; oldest = this.#names[0]) {
       await this.#remove(oldest)
       this.#names.shift()
     }
-  }
-
-  #canDropOldest(sequence: number): boolean {
-    const second = this.#names[1]
-    return second !== undefined && firstOf(second) <= sequence
   }
 
   /** Objects of replaced owners go first: later they could not be told from what is left below a hole. */

@@ -9,13 +9,14 @@ import type { Source } from '../rdd/pipeline.js'
 import type { StateOperator } from '../state/state-operator.js'
 import type { BlockStore } from '../storage/block-store.js'
 import type { FileSystem } from '../storage/file-system.js'
+import type { Host } from '../storage/host.js'
 import { joinPath } from '../storage/paths.js'
 import type { Clock } from '../time/clock.js'
 import type { BatchTime } from '../time/duration.js'
 import { Checkpoint } from './checkpoint.js'
 import { DataLog, DataLogReader, sliceKey, type LoggedSlice } from './data-log.js'
 import { decodeEntry, type BatchEntry, type GraphRecord } from './entries.js'
-import type { EntryLog, LogEntry } from './entry-log.js'
+import type { EntryLog, LogEntry, LogOptions } from './entry-log.js'
 import { checkGraph, graphRecordOf, heirOf, statesOf, type Concessions, type Program } from './graph-check.js'
 import { LogImage, requireBeginning, type LoggedBatch } from './log-image.js'
 import { openEntryLog } from './open-log.js'
@@ -28,6 +29,7 @@ export interface OpenCheckpointOptions extends Program, Concessions {
   readonly appName: string
   readonly takeOver: boolean
   readonly blocks: BlockStore
+  readonly host: Host
   readonly clock: Clock
   readonly logger: Logger
   /** Zero time of a new application. */
@@ -58,8 +60,8 @@ export interface OpenedCheckpoint {
 }
 
 export async function openCheckpoint(options: OpenCheckpointOptions): Promise<OpenedCheckpoint> {
-  const { fileSystem, folder, appName, clock, logger, takeOver } = options
-  const ownership = await takeOwnership({ fileSystem, folder, appName, clock, logger, takeOver })
+  const { fileSystem, folder, appName, clock, logger, host, takeOver } = options
+  const ownership = await takeOwnership({ ...host, fileSystem, folder, appName, clock, logger, takeOver })
   const opener = new Opener(options, ownership)
   try {
     return await opener.open()
@@ -82,14 +84,14 @@ class Opener {
   }
 
   async open(): Promise<OpenedCheckpoint> {
-    const { fileSystem, graph, logger, clock } = this.#options
+    const { fileSystem, graph, logger, clock, host } = this.#options
     const { folder, epoch } = this.#ownership
     const snapshots = { fileSystem, folder: joinPath(folder, 'snapshots') }
     await fileSystem.makeDirectory(snapshots.folder)
     const reader = new BatchLogReader(this.#options, snapshots)
     await reader.readSnapshot()
-    const location = (name: string): { fileSystem: FileSystem; folder: string; epoch: number; logger: Logger } => {
-      return { fileSystem, folder: joinPath(folder, name), epoch, logger }
+    const location = (name: string): LogOptions => {
+      return { fileSystem, folder: joinPath(folder, name), epoch, logger, writer: host.newIdentity() }
     }
     const log = await openEntryLog(location('batches'), (entry) => {
       reader.add(entry)
@@ -116,6 +118,8 @@ class Opener {
     const resumed = isNew ? undefined : await this.#resume(image, record.zeroTime, received)
     if (!isNew) await this.#restore(checkpoint, image, received, data)
     await checkpoint.begin(record, changed)
+    // Where a next owner has come meanwhile its folder is another one, and what was read and made here was nothing (E7).
+    await this.#ownership.confirm()
     return { checkpoint, resumed, data, received, zeroTime: record.zeroTime }
   }
 

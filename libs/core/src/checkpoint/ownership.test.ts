@@ -4,12 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
+import type { SluiceError } from '../errors.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { nodeFileSystem } from '../storage/node-file-system.js'
 import { GONE, systemProcesses, UNKNOWN, type ProcessIdentity, type ProcessTable } from '../storage/process-table.js'
 import { ManualClock } from '../time/manual-clock.js'
-import { takeOwnership, type Ownership, type OwnershipOptions } from './ownership.js'
+import { inspectOwnership, takeOwnership, type Ownership, type OwnershipOptions } from './ownership.js'
 
 const folder = '/ckpt'
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -301,6 +302,29 @@ test('a checkpoint of another format is refused, a damaged one is named', async 
     message: expect.stringMatching(/app\.json/),
   })
 })
+
+test.each(['app.json', 'epochs/0000000001.json'])(
+  'E1: a bit that flips in %s makes no other application and no other owner',
+  async (file) => {
+    const disk = memoryFileSystem()
+    await take(disk)
+    const before = await inspectOwnership(disk, folder)
+    const path = `${folder}/${file}`
+    const bytes = await disk.read(path)
+    for (let bit = 0; bit < 8 * bytes.byteLength; bit++) {
+      const flipped = Uint8Array.from(bytes)
+      flipped[bit >> 3]! ^= 1 << (bit & 7)
+      await disk.remove(path)
+      await disk.create(path, flipped)
+      const found = await inspectOwnership(disk, folder).then(
+        (report) => report,
+        (error: SluiceError) => error.code,
+      )
+      if (typeof found === 'string') expect(['DATA_CORRUPT', 'CONTRACT_VERSION']).toContain(found)
+      else expect(found).toEqual(before)
+    }
+  },
+)
 
 /** A process that only lives. */
 async function livingChild(): Promise<ChildProcess> {

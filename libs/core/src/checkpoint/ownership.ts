@@ -5,10 +5,10 @@
 import { isSluiceError, messageOf, requireArgument, SluiceError, toError } from '../errors.js'
 import type { Logger } from '../observe/logger.js'
 import type { FileSystem } from '../storage/file-system.js'
+import { systemHost, type Host } from '../storage/host.js'
 import { joinPath } from '../storage/paths.js'
 import { fateOf, systemProcesses, type ProcessIdentity, type ProcessTable } from '../storage/process-table.js'
 import type { Clock } from '../time/clock.js'
-import { newIdentity } from '../time/random.js'
 import { EpochFiles, OWNERSHIP_COMPONENT, type OwnerRecord } from './epoch-files.js'
 
 const DEFAULT_LEASE_MS = 30_000
@@ -31,6 +31,8 @@ export interface OwnershipOptions {
   readonly takeOver?: boolean | undefined
   /** Default: the processes of this machine. */
   readonly processes?: ProcessTable | undefined
+  /** Default: random. */
+  readonly newIdentity?: Host['newIdentity'] | undefined
 }
 
 type OwnerState = 'released' | 'dead' | 'alive' | 'unknown'
@@ -68,16 +70,22 @@ export interface Ownership {
  */
 export async function takeOwnership(options: OwnershipOptions): Promise<Ownership> {
   const { fileSystem, folder, appName, clock, logger, leaseMs = DEFAULT_LEASE_MS } = options
-  const processes = options.processes ?? systemProcesses()
+  const host = systemHost()
+  const { processes = host.processes, newIdentity = host.newIdentity } = options
   requirePlatform(processes, folder)
   requireArgument(leaseMs > 0, OWNERSHIP_COMPONENT, `leaseMs must be above 0, not ${String(leaseMs)}; raise it`)
   const files = new EpochFiles(fileSystem, folder)
-  const { app, appName: storedName } = await files.openApp(appName)
+  const { app, appName: storedName } = await files.openApp(appName, newIdentity)
   if (storedName !== appName) logger.warn(`${folder} holds the checkpoint of ${storedName}, now used by ${appName}`)
   const identity = await processes.self()
-  const { previous, record } = await new Taking(files, { clock, logger, processes, identity, leaseMs }).take(
-    options.takeOver ?? false,
-  )
+  const { previous, record } = await new Taking(files, {
+    clock,
+    logger,
+    processes,
+    newIdentity,
+    identity,
+    leaseMs,
+  }).take(options.takeOver ?? false)
   const dataFolder = await claimDataFolder(fileSystem, files, record.epoch)
   return new HeldOwnership(
     fileSystem,
@@ -107,6 +115,7 @@ interface Taker {
   readonly clock: Clock
   readonly logger: Logger
   readonly processes: ProcessTable
+  readonly newIdentity: Host['newIdentity']
   readonly identity: ProcessIdentity
   readonly leaseMs: number
 }
@@ -130,7 +139,7 @@ class Taking {
   async take(takeOver: boolean): Promise<Taken> {
     const { epoch } = await this.#files.newest()
     const previous = epoch === 0 ? undefined : await this.#leave(epoch, takeOver)
-    const { identity, leaseMs } = this.#taker
+    const { identity, leaseMs, newIdentity } = this.#taker
     const replaced = previous === undefined ? [] : await this.#livingBefore(previous)
     const record = { epoch: epoch + 1, nonce: newIdentity(), leaseMs, identity, replaced }
     if (await this.#files.take(record)) return { record, previous }

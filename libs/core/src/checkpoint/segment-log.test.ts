@@ -189,6 +189,7 @@ test('E17: reads that are answered in small parts give the same entries', async 
     stat: (path: string) => disk.stat(path),
     create: (path: string, data: Uint8Array) => disk.create(path, data),
     openAppend: (path: string) => disk.openAppend(path),
+    makeDirectory: (path: string) => disk.makeDirectory(path),
     syncDirectory: (path: string) => disk.syncDirectory(path),
     read: (path: string, range?: { start: number; length: number }) =>
       disk.read(path, range && { ...range, length: range.length === 4_096 ? 4_096 : Math.min(range.length, 7) }),

@@ -15,14 +15,15 @@ import type { Sink, SinkContext } from '../sink/sink.js'
 import { textFolderSink } from '../sink/text-file-sink.js'
 import { BlockStore, type StoredBlock } from '../storage/block-store.js'
 import { isNodeFileSystem, nodeFileSystem } from '../storage/node-file-system.js'
+import type { Host } from '../storage/host.js'
 import type { FileSystems } from '../storage/paths.js'
 import { readLines } from '../storage/text.js'
 import type { Clock } from '../time/clock.js'
-import { newIdentity } from '../time/random.js'
 
 export interface EngineOptions {
   readonly executor: Executor
   readonly clock: Clock
+  readonly host: Host
   readonly logger: Logger
   readonly fileSystems: FileSystems
   readonly memoryBudgetBytes: number
@@ -45,8 +46,9 @@ interface OpenSink {
 }
 
 export class Engine implements ScopeHost {
-  readonly runId = newIdentity()
+  readonly runId: string
   readonly clock: Clock
+  readonly host: Host
   readonly logger: Logger
   readonly fileSystems: FileSystems
   readonly blocks: BlockStore
@@ -67,6 +69,8 @@ export class Engine implements ScopeHost {
 
   constructor(options: EngineOptions) {
     this.clock = options.clock
+    this.host = options.host
+    this.runId = options.host.newIdentity()
     this.logger = options.logger
     this.fileSystems = options.fileSystems
     this.#executor = options.executor
@@ -74,6 +78,7 @@ export class Engine implements ScopeHost {
       fileSystem: nodeFileSystem(),
       directory: options.localDirectory ?? tmpdir(),
       memoryBudgetBytes: options.memoryBudgetBytes,
+      instance: options.host.newIdentity(),
     })
     this.#forgotten = new FinalizationRegistry((id) => {
       this.#dropShuffle(id)
@@ -100,6 +105,7 @@ export class Engine implements ScopeHost {
       storedShuffleBlocks: (shuffle, partition) =>
         this.#shuffleBlocks(shuffle, partition, (id) => this.blocks.getStored(id)),
       block: (id) => this.blocks.get(id),
+      lend: (id) => this.blocks.lend(id),
       storedBlock: (id) => this.blocks.getStored(id),
       putBlock: (id, records, level) => this.blocks.put(id, records, level, { recomputable: level === 'memory' }),
       putPacked: (id, chunks, level) =>

@@ -57,6 +57,7 @@ export async function openLog(parts: OpenLogParts, options: CheckpointOptions): 
     takeOver: options.takeOver ?? false,
     dropState: options.dropState ?? [],
     blocks: engine.blocks,
+    host: engine.host,
     clock: engine.clock,
     logger: engine.logger,
   })
@@ -72,12 +73,18 @@ export async function openLog(parts: OpenLogParts, options: CheckpointOptions): 
   }
 }
 
-function withoutCheckpoint({ graph, inputs }: OpenLogParts): ApplicationLog {
+function withoutCheckpoint({ graph, inputs, context }: OpenLogParts): ApplicationLog {
   const needing =
     inputs.find((input) => input.needsCheckpoint)?.id ?? graph.streams.find(({ isCheckpointed }) => isCheckpointed)?.id
   if (needing !== undefined) throw noCheckpoint(needing)
   const none = { epoch: 0, journal: undefined, received: undefined, resumed: undefined }
-  return { log: volatileLog(), ticks: undefined, batches: [], resumed: undefined, inputStart: () => none }
+  return {
+    log: volatileLog(context.engine.host.newIdentity()),
+    ticks: undefined,
+    batches: [],
+    resumed: undefined,
+    inputStart: () => none,
+  }
 }
 
 function inputStart(input: InputStream, { checkpoint, data, received, resumed, zeroTime }: OpenedCheckpoint): LogStart {

@@ -19,6 +19,7 @@ import type { Work } from '../rdd/work.js'
 import type { Sink } from '../sink/sink.js'
 import { FileSystems, type SchemeFileSystem } from '../storage/paths.js'
 import type { FileSystem } from '../storage/file-system.js'
+import { systemHost, type Host } from '../storage/host.js'
 import type { Clock } from '../time/clock.js'
 import { systemClock } from '../time/system-clock.js'
 import { Engine } from './engine.js'
@@ -44,6 +45,8 @@ export interface SluiceContextOptions {
   /** What paths without a scheme name. Default: the local disk. */
   readonly localFileSystem?: FileSystem | undefined
   readonly clock?: Clock | undefined
+  /** The machine: for simulations, in which several processes are one. Default: the machine that this process runs on. */
+  readonly host?: Host | undefined
   /** Least level of what is logged to stderr. Default: `info`. */
   readonly log?: LogLevel | undefined
   /** Instead of stderr. */
@@ -73,6 +76,7 @@ export class SluiceContext implements RddScope {
     this.engine = new Engine({
       executor: options.executor ?? localExecutor(),
       clock: options.clock ?? systemClock,
+      host: options.host ?? systemHost(),
       logger: options.logger ?? consoleLogger(options.log),
       fileSystems: new FileSystems({ fileSystems: options.fileSystems, local: options.localFileSystem }),
       memoryBudgetBytes,

@@ -10,6 +10,7 @@ import { deadLetterId, type RetryOptions, type Sink } from '../sink/sink.js'
 import { rateController, type BackpressureOptions } from '../scheduler/rate-controller.js'
 import { Scheduler } from '../scheduler/scheduler.js'
 import { Ticker } from '../scheduler/ticker.js'
+import { untilAborted } from '../time/abort.js'
 import { formatDuration, milliseconds, type Duration } from '../time/duration.js'
 import { parkedInWorker } from '../rdd/worker-mode.js'
 import { describeGuarantees } from './guarantees.js'
@@ -181,9 +182,11 @@ export class StreamingContext extends StreamInputs {
       this.#announce(opened)
       this.#controlRates()
       await scheduler.start()
-    } catch (error) {
+    } catch (failure) {
       this.#awaited = true
-      await this.#endWith(toError(error))
+      // Where somebody took over, a sink that is ahead of this log is but a sign of it (E7).
+      const error = toError((await this.#log?.causeOf(failure)) ?? failure)
+      await this.#endWith(error)
       throw error
     } finally {
       this.#starting = false
@@ -383,23 +386,6 @@ function requireInterval(interval: Duration): void {
     `batchInterval must be at least ${String(LEAST_INTERVAL_MS)} ms, not ${String(interval)}; use milliseconds() or seconds()`,
   )
   milliseconds(interval)
-}
-
-/** `work`, or the signal's reason as soon as it is aborted: what does not heed the signal is left behind. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  let onAbort: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      reject(toError(signal.reason))
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    signal.throwIfAborted()
-    await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }
 
 function stoppedError(): SluiceError {

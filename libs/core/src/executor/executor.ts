@@ -4,6 +4,7 @@ import type { BlockRecords, Spill } from '../rdd/pipeline.js'
 import type { Task } from '../rdd/work.js'
 import type { StorageLevel } from '../rdd/types.js'
 import type { StoredBlock } from '../storage/block-store.js'
+import type { Loan } from '../storage/lease.js'
 import type { Clock } from '../time/clock.js'
 
 /** What a task needs where it runs. */
@@ -14,6 +15,8 @@ export interface TaskServices {
   /** The blocks of one partition of a shuffle, in map-partition order; only of tasks that succeeded (E10). */
   shuffleBlocks(shuffle: string, partition: number): Iterable<BlockRecords>
   block(id: string): BlockRecords | undefined
+  /** As `block`, for a reader that says when it has done. */
+  lend(id: string): Loan | undefined
   putBlock(id: string, records: readonly unknown[], level: StorageLevel): Promise<void> | undefined
   /** A new spill and its removal. */
   openSpill(): Promise<Spill & { remove(): Promise<void> }>

@@ -172,6 +172,9 @@ class TaskDescriber {
         // What is kept already needs not be described, or its operators might hold the task in the driver.
         if (this.#block(source.block)) return { kind: 'block', id: source.block }
         break
+      case 'unpack':
+        this.#block(source.block)
+        break
       default:
     }
     return this.#node(source, 'operator' in source ? source.operator : this.#operator) as SourceData

@@ -4,6 +4,7 @@ import type { StageCache } from '../rdd/compile.js'
 import type { TaskInfo } from '../rdd/op.js'
 import type { BlockRecords, Chunks, Pacer, Source, Spill, TaskEnv } from '../rdd/pipeline.js'
 import type { StorageLevel } from '../rdd/types.js'
+import type { Loan } from '../storage/lease.js'
 import type { TaskServices } from './executor.js'
 
 export class ServiceTaskEnv implements TaskEnv {
@@ -34,6 +35,10 @@ export class ServiceTaskEnv implements TaskEnv {
 
   block(id: string): BlockRecords | undefined {
     return this.#services.block(id)
+  }
+
+  lend(id: string): Loan | undefined {
+    return this.#services.lend(id)
   }
 
   putBlock(id: string, records: readonly unknown[], level: StorageLevel): Promise<void> | undefined {

@@ -5,6 +5,7 @@ import { BlockStore } from '../storage/block-store.js'
 import { decodeChunks, encodeChunks } from '../storage/chunks.js'
 import { decodeRecords } from '../storage/codec.js'
 import { nodeFileSystem } from '../storage/node-file-system.js'
+import { freeLoan, type Loan } from '../storage/lease.js'
 import { FileSystems } from '../storage/paths.js'
 import { readLines } from '../storage/text.js'
 import type { Clock } from '../time/clock.js'
@@ -105,6 +106,11 @@ export class WorkerTask implements TaskServices {
     if (own !== undefined) return own.records
     const range = this.#blocks.get(id)
     return range === undefined ? undefined : this.#decoded(range)
+  }
+
+  lend(id: string): Loan | undefined {
+    const records = this.block(id)
+    return records === undefined ? undefined : freeLoan(records)
   }
 
   #decoded([from, to]: ChunkRange = [0, 0]): unknown[] {

@@ -4,7 +4,7 @@ import { estimateBytes } from '../storage/size-estimate.js'
 import type { StorageLevel } from '../storage/storage-level.js'
 import { Pack } from './pack.js'
 import type { ReceivedWriter } from './received-writer.js'
-import type { SourcePosition } from './receiver.js'
+import type { PackedOptions, SourcePosition } from './receiver.js'
 import type { Room } from './room.js'
 
 /** A block that waits for its batch. */
@@ -44,6 +44,8 @@ export class BlockBuffer {
   #adopted = false
   /** The block under construction, where it is one of packed bytes; `#records` is empty then. */
   #pack: Pack | undefined
+  /** Of the packed bytes under construction that are kept as they came. */
+  #releases: (() => void)[] = []
   #bytes = 0
   #measured = 0
   #measuredBytes = 0
@@ -119,12 +121,22 @@ export class BlockBuffer {
   }
 
   /** Takes records as bytes. A block is either packed or not. */
-  addPacked(bytes: Uint8Array, records: number, position?: SourcePosition): Promise<void> | undefined {
-    if (bytes.length === 0) return undefined
+  addPacked(bytes: Uint8Array, { records, position, release }: PackedOptions): Promise<void> | undefined {
+    if (bytes.length === 0) {
+      release?.()
+      return undefined
+    }
     if (this.#pack === undefined) this.cut()
     this.#pack ??= new Pack()
-    this.#pack.add(bytes, records)
-    return this.#safe(bytes.length, this.#writer?.storePacked(this.#id(), bytes, records, position))
+    const isKept = this.#pack.add(bytes, records)
+    const durable = this.#writer?.storePacked(this.#id(), bytes, records, position)
+    if (release !== undefined) this.#releaseLater(after(durable, release), isKept)
+    return this.#safe(bytes.length, durable)
+  }
+
+  #releaseLater(release: () => void, isKept: boolean): void {
+    if (isKept) this.#releases.push(release)
+    else release()
   }
 
   /** Ends the block under construction. */
@@ -146,11 +158,21 @@ export class BlockBuffer {
     this.#measured = 0
     this.#measuredBytes = 0
     this.#cut.push(block)
-    const writing = this.#blocks.put(block.id, records, this.#level)
+    const release = this.#takeReleases()
+    const writing = this.#blocks.put(block.id, records, this.#level, { release })
     if (writing === undefined) return
     // Awaited by `take`; until then its rejection must not count as unhandled.
     writing.catch(() => undefined)
     this.#writing.push(writing)
+  }
+
+  #takeReleases(): (() => void) | undefined {
+    const releases = this.#releases
+    if (releases.length === 0) return undefined
+    this.#releases = []
+    return () => {
+      for (const release of releases) release()
+    }
   }
 
   /** All blocks since the last call, the current one included. Rejects when a block could not be put. */
@@ -167,5 +189,13 @@ export class BlockBuffer {
     }
     await Promise.all([...writing, writer.flushed()])
     return blocks.map((block) => ({ ...block, sequence: writer.takeSequence(block.id) }))
+  }
+}
+
+/** `release`, to be called when the bytes are in the write-ahead log, too; not at all where that failed. */
+function after(durable: Promise<void> | undefined, release: () => void): () => void {
+  if (durable === undefined) return release
+  return () => {
+    durable.then(release, () => undefined)
   }
 }

@@ -69,3 +69,27 @@ test('other RDDs have no plan', async () => {
   expect(ssc.sluiceContext.parallelize([1, 2]).inputPlan).toBeUndefined()
   await ssc.stop()
 })
+
+test('a direct source is stopped when the batches of a graceful stop have been read', async () => {
+  const events: string[] = []
+  const source = numbers([])
+  const { ssc, batch } = harness()
+  const watched: InputSource<number, Range> = {
+    ...source,
+    read: (range: Range) => {
+      events.push(`read ${String(range.from)}`)
+      return source.read(range as never, undefined)
+    },
+    stop: () => {
+      events.push('stop')
+      return Promise.resolve()
+    },
+  }
+  ssc.inputStream(watched).foreachRDD(async (rdd) => {
+    await rdd.collect()
+  })
+  await ssc.start()
+  await batch()
+  await ssc.stop()
+  expect(events).toEqual(['read 0', 'read 5', 'read 10', 'read 15', 'stop'])
+})

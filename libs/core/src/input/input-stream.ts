@@ -111,8 +111,13 @@ export abstract class InputStream extends StreamNode {
   abstract start(context: StreamStart): Promise<void>
   /** Records per second that may come in from now on. */
   abstract setRate(recordsPerSecond: number): void
-  /** Ends receiving; what was received before can still be planned. */
+  /** Ends receiving; what was received before can still be planned, and is read. */
   abstract stop(): Promise<void>
+  /** Nothing is planned or read any more. */
+  async close(): Promise<void> {
+    // Most inputs end with `stop`.
+  }
+
   protected abstract planNext(time: BatchTime): Promise<InputPlan<unknown> | undefined>
   protected abstract sources(data: unknown): readonly Source[]
   protected abstract committed(data: unknown, time: BatchTime): Promise<void>
@@ -186,7 +191,10 @@ export class SourceInputStream extends InputStream {
     else this.#initialRate = recordsPerSecond
   }
 
-  async stop(): Promise<void> {
+  // It receives nothing by itself, and the last batches of a graceful stop are still to be read.
+  async stop(): Promise<void> {}
+
+  override async close(): Promise<void> {
     await this.#source.stop?.()
   }
 

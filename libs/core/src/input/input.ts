@@ -44,9 +44,9 @@ export interface InputContext {
 
 /**
  * A direct source. The engine calls `start`, then for each batch in order `plan` at its tick, `partitions` and `read` when it
- * runs (again whenever it is run again), and `commit` when it is committed; at last `stop`. `plan` is never called while
- * another `plan` runs; it may be called while earlier batches run. `stop` is called once where `start` was, also when that
- * failed.
+ * runs (again whenever it is run again), and `commit` when it is committed; at last `stop`, after the last batch of a graceful
+ * stop. `plan` is never called while another `plan` runs; it may be called while earlier batches run. `stop` is called once
+ * where `start` was, also when that failed.
  */
 export interface InputSource<T, P = unknown> {
   readonly '~sluice': 'input/1'

@@ -21,18 +21,19 @@ export class Pack {
     return this.#bytes
   }
 
-  /** Takes whole records. */
-  add(bytes: Uint8Array, records: number): void {
+  /** Takes whole records. Answers whether the bytes themselves are kept, not a copy. */
+  add(bytes: Uint8Array, records: number): boolean {
     this.#records += records
     this.#bytes += bytes.length
     if (this.#used + bytes.length > PIECE_BYTES || bytes.length >= LARGE_BYTES) this.#closeJoint()
     if (bytes.length >= LARGE_BYTES) {
       this.#pieces.push(bytes)
-      return
+      return true
     }
     this.#joint ??= new Uint8Array(PIECE_BYTES)
     this.#joint.set(bytes, this.#used)
     this.#used += bytes.length
+    return false
   }
 
   /** All pieces; nothing may be added after that. */

@@ -55,11 +55,12 @@ export class ReceivedWriter {
 
   /** Resolves when all that was stored is durable; rejects when anything ever failed. */
   async flushed(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure
     while (this.#waiting !== undefined || this.#draining !== undefined) {
       await this.#waiting?.done
       await this.#draining
     }
+    // Also what failed while this waited: a batch must not plan what is not safe.
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   /** Sequence of the last entry of a block; only once. */

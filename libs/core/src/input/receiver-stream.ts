@@ -169,6 +169,7 @@ export class ReceiverStream extends InputStream {
       backoff: new Backoff(this.#delays),
       stopTimeoutMs,
       positions: this.#positions,
+      flushed: () => Promise.all(this.#buffers.map((each) => each.flushed())),
       isReliable: this.isReliable,
       canUnpack: receiver.unpack !== undefined,
       limiter,
@@ -226,7 +227,7 @@ export class ReceiverStream extends InputStream {
     if (this.#lost.has(id)) return { kind: 'records', records: [] }
     if (!packed) return { kind: 'block', id }
     const fn = this.#receivers[receiver]?.unpack ?? noUnpack
-    return { kind: 'unpack', operator: this.id, input: { source: { kind: 'block', id }, ops: [] }, fn }
+    return { kind: 'unpack', operator: this.id, block: id, fn }
   }
 
   protected async committed(data: unknown): Promise<void> {

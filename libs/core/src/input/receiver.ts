@@ -12,6 +12,12 @@ export interface PackedOptions {
   /** How many records the bytes are: batches, listeners and rate limits count by it. */
   readonly records: number
   readonly position?: SourcePosition | undefined
+  /**
+   * Told, at most once, that the engine does not read the bytes any more, so that they may be used again: when the batch after theirs
+   * is committed and no window asks for them, or at once where they were copied. Not told after a failure, or where others may have got the bytes: leave them to
+   * the garbage collector then. Only for an `unpack` whose records hold no part of the bytes. Must not throw.
+   */
+  readonly release?: (() => void) | undefined
 }
 
 /** What the engine hands to a receiver. Good for one run of the receiver: after a restart there is a new one. */

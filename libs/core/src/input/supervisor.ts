@@ -2,6 +2,7 @@
 import { messageOf, SluiceError } from '../errors.js'
 import type { ReceiverInfo } from '../observe/listener.js'
 import type { Logger } from '../observe/logger.js'
+import { untilAborted } from '../time/abort.js'
 import type { Clock } from '../time/clock.js'
 import type { Backoff } from './backoff.js'
 import type { BlockBuffer } from './block-buffer.js'
@@ -23,6 +24,8 @@ export interface SupervisorOptions {
   readonly stopTimeoutMs: number
   /** Last position stored, by partition of the source; shared by the receivers of a stream. */
   readonly positions: Map<string, bigint>
+  /** Resolves when all that was stored so far, by any receiver of the stream, is safe; rejects when it never will be. */
+  readonly flushed: () => Promise<unknown>
   /** Whether what is stored goes to a write-ahead log. */
   readonly isReliable: boolean
   /** Whether the receiver can make records of packed bytes. */
@@ -75,12 +78,19 @@ export class ReceiverSupervisor {
     for (let end = await this.#runOnce(); end.kind === 'restart'; end = await this.#runOnce()) {
       try {
         await this.#options.clock.sleep(end.delayMs ?? this.#options.backoff.next(), this.#stopping.signal)
+        await this.#settled()
       } catch {
         break
       }
     }
     this.#active = false
     this.#options.post('onReceiverStopped', this.#info())
+  }
+
+  /** The next run is told a position: it must be of what is safe, and not of what can fail still (E14). */
+  async #settled(): Promise<void> {
+    const { isReliable, flushed } = this.#options
+    if (isReliable) await untilAborted(flushed(), this.#stopping.signal)
   }
 
   async #runOnce(): Promise<RunEnd> {
@@ -251,13 +261,17 @@ class ReceiverRun implements ReceiverContext<unknown> {
     return entries.every(([partition, last]) => last <= (positions.get(partition) ?? -Infinity))
   }
 
-  storePacked(bytes: Uint8Array, { records, position = {} }: PackedOptions): Promise<void> {
+  storePacked(bytes: Uint8Array, options: PackedOptions): Promise<void> {
+    const { records, position = {}, release } = options
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     const problem = this.#problemOfPacked(records)
     if (problem !== undefined) return Promise.reject(problem)
     this.#hasStored ||= bytes.length > 0
-    if (this.#isKnown(position)) return this.#buffer.flushed()
-    const full = this.#buffer.addPacked(bytes, records, position)
+    if (this.#isKnown(position)) {
+      release?.()
+      return this.#buffer.flushed()
+    }
+    const full = this.#buffer.addPacked(bytes, options)
     this.#moveTo(position)
     if (!this.#cutting && bytes.length > 0) this.#cutLater()
     return this.#whenNext(records, full)

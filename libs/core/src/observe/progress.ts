@@ -16,9 +16,16 @@ export function progressListener(logger: Logger): StreamingListener {
 
 function progressLine({ batchTime, records, processingDelayMs, schedulingDelayMs }: BatchInfo): string {
   const waited = (schedulingDelayMs ?? 0) > 0 ? `, waited ${String(schedulingDelayMs)} ms` : ''
-  return `batch ${timeOfDay(batchTime)}  ${records.toLocaleString('en-US')} records  ${String(processingDelayMs ?? 0)} ms${waited}`
+  return `batch ${timeOfDay(batchTime)}  ${grouped(records)} records  ${String(processingDelayMs ?? 0)} ms${waited}`
 }
 
+// By hand, as what a locale can do costs a short batch a twentieth of its time.
 function timeOfDay(ms: number): string {
-  return new Date(ms).toTimeString().slice(0, 8)
+  const time = new Date(ms)
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':')
+}
+
+/** Digits in threes, e.g. `1,204`. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',')
 }

@@ -69,14 +69,16 @@ function* rangeChunks(source: Extract<Source, { kind: 'range' }>): Generator<rea
 }
 
 async function* blockChunks(block: BlockRecords | undefined, id: string): AsyncGenerator<readonly unknown[]> {
-  if (block === undefined) {
-    throw new SluiceError({
-      code: 'RDD_DROPPED',
-      component: 'block-store',
-      message: `block ${id} is not there any more; keep the batches that are read again with remember() or a window`,
-    })
-  }
+  if (block === undefined) throw droppedBlock(id)
   yield await block
+}
+
+function droppedBlock(id: string): SluiceError {
+  return new SluiceError({
+    code: 'RDD_DROPPED',
+    component: 'block-store',
+    message: `block ${id} is not there any more; keep the batches that are read again with remember() or a window`,
+  })
 }
 
 async function* bytesChunk(path: string, env: TaskEnv): AsyncGenerator<readonly unknown[]> {
@@ -111,11 +113,15 @@ async function* foldedChunk(
 
 /** Piece by piece: what one gives is used up before the next is unpacked, so that it dies young. */
 async function* unpackedChunks(
-  { operator, input, fn }: Extract<Source, { kind: 'unpack' }>,
+  { operator, block, fn }: Extract<Source, { kind: 'unpack' }>,
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
-  for await (const pieces of pipelineChunks(input, env)) {
-    for (const piece of pieces) yield unpacked(fn, piece, operator, env)
+  const loan = env.lend(block)
+  if (loan === undefined) throw droppedBlock(block)
+  try {
+    for (const piece of await loan.records) yield unpacked(fn, piece, operator, env)
+  } finally {
+    loan.giveBack()
   }
 }
 

@@ -8,6 +8,7 @@ import type { Aggregator } from './out.js'
 import type { StageCache } from './compile.js'
 import type { StorageLevel } from './types.js'
 import type { Compare } from './order.js'
+import type { Loan } from '../storage/lease.js'
 
 export interface Pipeline {
   readonly source: Source
@@ -79,8 +80,8 @@ export type Source =
       readonly fn: AnyFunction
       readonly concurrency: number
     }
-  /** Records are pieces of packed bytes, of which `fn` makes the records proper. */
-  | { readonly kind: 'unpack'; readonly operator: string; readonly input: Pipeline; readonly fn: AnyFunction }
+  /** A block of packed bytes, in pieces, of which `fn` makes the records; it keeps nothing of a piece. */
+  | { readonly kind: 'unpack'; readonly operator: string; readonly block: string; readonly fn: AnyFunction }
   | { readonly kind: 'cached'; readonly block: string; readonly level: StorageLevel; readonly input: Pipeline }
   /** Of the driver only: never leaves it. */
   | {
@@ -101,6 +102,8 @@ export interface TaskEnv {
   /** The blocks of one shuffle partition, in map-partition order. */
   shuffleBlocks(shuffle: string, partition: number): Iterable<BlockRecords>
   block(id: string): BlockRecords | undefined
+  /** As `block`, for a reader that says when it has done. */
+  lend(id: string): Loan | undefined
   putBlock(id: string, records: readonly unknown[], level: StorageLevel): Promise<void> | undefined
   /** A place for records that do not fit; removed when the task ends. */
   spill(): Promise<Spill>

@@ -55,6 +55,7 @@ export class Scheduler {
   #ticking: Promise<void> | undefined
   #running: Promise<void> | undefined
   #inputsEnded: Promise<void> | undefined
+  #inputsClosed: Promise<void> | undefined
   #endedAtOnce: Promise<void> | undefined
   #room: (() => void) | undefined
   #failed = false
@@ -101,6 +102,7 @@ export class Scheduler {
     await this.#endTicks()
     if (!this.#failed) await this.#planGuarded(this.#ticker.take())
     await this.#running
+    await this.#closeInputs()
   }
 
   /** Ends everything; the running batch is left uncommitted. What does not end by itself is left behind. */
@@ -117,7 +119,7 @@ export class Scheduler {
       () => true,
       () => false,
     )
-    const all = Promise.all([this.#endTicks(), this.#stopInputs(), this.#running])
+    const all = Promise.all([this.#endTicks(), this.#stopInputs(), this.#closeInputs(), this.#running])
     const leftBehind = await Promise.race([all.then(() => false), late])
     timer.abort()
     if (leftBehind) logger.warn('[scheduler] left behind what does not end: a function of the batch, or an input')
@@ -133,18 +135,23 @@ export class Scheduler {
 
   /** Each input that was started is stopped once, whoever stops. */
   #stopInputs(): Promise<void> {
-    return (this.#inputsEnded ??= this.#endInputs())
+    return (this.#inputsEnded ??= this.#endInputs((input) => input.stop()))
   }
 
-  async #endInputs(): Promise<void> {
-    const stop = async (input: InputStream): Promise<void> => {
+  /** Once they are stopped, and what they planned has been read or never will be. */
+  #closeInputs(): Promise<void> {
+    return (this.#inputsClosed ??= this.#stopInputs().then(() => this.#endInputs((input) => input.close())))
+  }
+
+  async #endInputs(end: (input: InputStream) => Promise<void>): Promise<void> {
+    const endGuarded = async (input: InputStream): Promise<void> => {
       try {
-        await input.stop()
+        await end(input)
       } catch (error) {
         this.#parts.logger.warn(`[${input.name}] stop failed: ${messageOf(error)}`)
       }
     }
-    await Promise.all(this.#started.map(stop))
+    await Promise.all(this.#started.map(endGuarded))
   }
 
   async #tick(): Promise<void> {

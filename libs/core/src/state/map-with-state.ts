@@ -6,7 +6,7 @@ import type { Chunks, TaskEnv } from '../rdd/pipeline.js'
 import type { BatchTime } from '../time/duration.js'
 import { explainUserError } from './explain.js'
 import type { Results } from './state-operator.js'
-import type { Cell, StatePartition } from './state-partition.js'
+import { AHEAD, type Cell, type StatePartition } from './state-partition.js'
 
 /** The state of the key at hand. It is good during the call only. */
 export interface State<S> {
@@ -42,8 +42,9 @@ export async function mapWithState(
   const run = new StateRun(partition, spec, env)
   for await (const chunk of pairs) {
     for (let from = 0; from < chunk.length;) {
-      const to = Math.min(chunk.length, from + env.pacer.slice)
-      for (let i = from; i < to; i++) run.record(chunk[i])
+      const to = Math.min(chunk.length, from + Math.min(env.pacer.slice, AHEAD))
+      const cells = partition.ahead(chunk, from, to)
+      for (let i = from; i < to; i++) run.record(chunk[i], cells[i - from])
       if (env.pacer.ran(to - from)) await env.pacer.yield()
       from = to
     }
@@ -79,10 +80,11 @@ class StateRun implements State<unknown> {
     this.#env = env
   }
 
-  record(record: unknown): void {
+  /** `known`: the cell of the record's key, where it has been found already. */
+  record(record: unknown, known: Cell | undefined): void {
     // By index: taken apart as an iterable it would cost more.
     const pair = asPair(record, this.#spec.operator)
-    const cell = this.#partition.cell(pair[0])
+    const cell = known ?? this.#partition.cell(pair[0])
     this.#call(cell, pair[1], false)
     // Reading refreshes the idle time only where one is set, as in Spark.
     const refreshes = this.#spec.timeoutMs !== undefined && !this.#updated && !this.#removed

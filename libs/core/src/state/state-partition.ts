@@ -49,6 +49,9 @@ const newCell = (key: unknown): Cell => ({
 
 const CHUNK = 4_096
 
+/** Most records whose cells {@link StatePartition.ahead} should be asked for at once. */
+export const AHEAD = 64
+
 export class StatePartition {
   readonly #cells: KeyedMap<unknown>
   #touched: Cell[] = []
@@ -59,6 +62,10 @@ export class StatePartition {
   /** Whether some key cannot be frozen, i.e. holds a date. */
   #copiesKeys = false
   #rank = 0
+  /** What {@link ahead} gives: one array for all calls. */
+  readonly #found: (Cell | undefined)[] = []
+  /** Objects that {@link ahead} came by; nobody asks, but what it reads must not be optimized away. */
+  passed = 0
 
   constructor(operator: string, watchesIdle: boolean) {
     this.#cells = new KeyedMap(operator)
@@ -83,6 +90,24 @@ export class StatePartition {
     this.#cells.insertBox(cell)
     this.touch(cell)
     return cell
+  }
+
+  /**
+   * The cells of the pairs `from` up to `to`, where they are known or found at once; good until the next call. For millions of
+   * keys, looking one up is a row of cache misses. Lookups straight after one another wait for memory together, while each
+   * with a user's function in between waits alone: measured at about 0.8 of the cost of a touched key.
+   */
+  ahead(pairs: readonly unknown[], from: number, to: number, known?: readonly Cell[]): readonly (Cell | undefined)[] {
+    const { map } = this.#cells
+    const found = this.#found
+    for (let i = from; i < to; i++) {
+      const pair = pairs[i]
+      found[i - from] = known?.[i] ?? (Array.isArray(pair) ? (map.get(pair[0]) as Cell | undefined) : undefined)
+    }
+    let passed = 0
+    for (let i = 0; i < to - from; i++) if (typeof found[i]?.v === 'object') passed++
+    this.passed += passed
+    return found
   }
 
   #ownKey(key: unknown): unknown {

@@ -9,7 +9,7 @@ import { excerpt } from '../rdd/run.js'
 import { SluiceError } from '../errors.js'
 import { explainUserError } from './explain.js'
 import type { Results } from './state-operator.js'
-import type { Cell, StatePartition } from './state-partition.js'
+import { AHEAD, type Cell, type StatePartition } from './state-partition.js'
 
 export interface WindowFunctions {
   readonly operator: string
@@ -72,10 +72,8 @@ class Slide {
   }
 
   leave(slice: Chunks): Promise<void> {
-    const partition = this.#partition
     const cellsOf = (chunk: readonly unknown[]): readonly Cell[] | undefined => this.#entered.get(chunk)
-    return this.#eachPair(slice, cellsOf, (key, value, known) => {
-      const cell = known ?? partition.cell(key)
+    return this.#eachPair(slice, cellsOf, (value, cell) => {
       const slices = slicesOf(cell)
       // The last slice of a key takes it along: what the inverse would leave of it may not be exactly nothing.
       if (slices === 1) this.#set(cell, undefined, 0)
@@ -85,15 +83,13 @@ class Slide {
   }
 
   enter(slice: Chunks): Promise<void> {
-    const partition = this.#partition
     let cells: Cell[] = []
     let at = 0
     const startChunk = (chunk: readonly unknown[]): undefined => {
       this.#entered.set(chunk, (cells = new Array<Cell>(chunk.length)))
       at = 0
     }
-    return this.#eachPair(slice, startChunk, (key, value) => {
-      const cell = partition.cell(key)
+    return this.#eachPair(slice, startChunk, (value, cell) => {
       cells[at++] = cell
       const slices = slicesOf(cell)
       this.#set(cell, slices === 0 ? value : this.#call(this.#functions.reduce, cell, value), slices + 1)
@@ -120,16 +116,17 @@ class Slide {
   async #eachPair(
     slice: Chunks,
     cellsOf: (chunk: readonly unknown[]) => readonly Cell[] | undefined,
-    use: (key: unknown, value: unknown, cell: Cell | undefined) => void,
+    use: (value: unknown, cell: Cell) => void,
   ): Promise<void> {
     const { pacer } = this.#env
     for await (const chunk of slice) {
       const cells = cellsOf(chunk)
       for (let from = 0; from < chunk.length;) {
-        const to = Math.min(chunk.length, from + pacer.slice)
+        const to = Math.min(chunk.length, from + Math.min(pacer.slice, AHEAD))
+        const found = this.#partition.ahead(chunk, from, to, cells)
         for (let i = from; i < to; i++) {
           const pair = asPair(chunk[i], this.#functions.operator)
-          use(pair[0], pair[1], cells?.[i])
+          use(pair[1], found[i - from] ?? this.#partition.cell(pair[0]))
         }
         if (pacer.ran(to - from)) await pacer.yield()
         from = to

@@ -4,6 +4,7 @@ import type { StorageLevel } from './storage-level.js'
 import type { FileSystem } from './file-system.js'
 import { decodeChunks } from './chunks.js'
 import { DEFAULT_CHUNK_RECORDS, readFrameFile, writeFrameFile } from './frames.js'
+import { freeLoan, Lease, type Loan } from './lease.js'
 import { estimateBytes } from './size-estimate.js'
 import { removed, Spill, type SpillHandle, type SpillHost, type SpillWriter } from './spill.js'
 import { SpillFolder } from './spill-folder.js'
@@ -28,6 +29,11 @@ export interface PutOptions {
   readonly recomputable?: boolean | undefined
   /** Whether the records are encoded chunks of the block's own (see chunks.ts): `get` then gives what is in them. */
   readonly packed?: boolean | undefined
+  /**
+   * Called, at most once, when nobody reads the records any more, which may change then. Never called once `get` or `getStored`
+   * has handed them out: who took them so may keep them. Must not throw.
+   */
+  readonly release?: (() => void) | undefined
 }
 
 /** A block as it is kept: with `packed`, its encoded chunks in place of records. */
@@ -53,6 +59,8 @@ interface Block {
   readonly droppable: boolean
   readonly packed: boolean
   readonly sizeBytes: number
+  /** Of the records while they are in memory. */
+  readonly lease: Lease | undefined
   /** Undefined when it is on disk only. */
   records: readonly unknown[] | undefined
   file: { readonly path: string; readonly sizeBytes: number } | undefined
@@ -128,7 +136,8 @@ export class BlockStore {
     const old = this.#blocks.get(id)
     if (old !== undefined) void this.#discard(old)
     const droppable = level === 'memory' && options.recomputable === true
-    const block = newBlock(id, records, level, { droppable, packed: options.packed === true })
+    const lease = options.release === undefined ? undefined : new Lease(options.release)
+    const block = newBlock(id, records, level, { droppable, packed: options.packed === true, lease })
     this.#blocks.set(id, block)
     this.#memoryBytes += block.sizeBytes
     if (level === 'disk') return this.#write(block)
@@ -156,7 +165,19 @@ export class BlockStore {
     const { packed } = block
     if (block.records === undefined) return { packed, records: (block.reading ??= this.#tracked(this.#read(block))) }
     if (this.#evictable.delete(id)) this.#evictable.set(id, block)
+    // For good: nobody says when this reader has done.
+    block.lease?.hold()
     return { packed, records: block.records }
+  }
+
+  /** What {@link get} finds, for a reader that says when it has done: until then the records stay as they are. */
+  lend(id: string): Loan | undefined {
+    const block = this.#blocks.get(id)
+    const lease = block?.records === undefined ? undefined : block.lease
+    const records = this.get(id)
+    if (records === undefined) return undefined
+    // What `get` holds for good is held until they are given back.
+    return lease?.loanOf(records) ?? freeLoan(records)
   }
 
   /** Whether `get` would find the block. */
@@ -257,6 +278,7 @@ export class BlockStore {
     this.#memoryBytes -= block.sizeBytes
     this.#unencodable.delete(block)
     if (this.#evictable.get(block.id) === block) this.#evictable.delete(block.id)
+    block.lease?.drop()
   }
 
   /** Drops recomputable blocks as long as memory is short and the least recently used one is such. */
@@ -325,6 +347,7 @@ export class BlockStore {
   async #writeFile(block: Block): Promise<void> {
     // Kept here, since removing the block takes them from it.
     const records = block.records ?? []
+    block.lease?.hold()
     try {
       const path = await this.#folder.newPath()
       const sizeBytes = await writeFrameFile(this.#fileSystem, path, records, this.#chunkRecords)
@@ -335,6 +358,8 @@ export class BlockStore {
     } catch (error) {
       this.#keepInMemory(block, error)
       throw error
+    } finally {
+      block.lease?.drop()
     }
   }
 
@@ -367,7 +392,7 @@ function newBlock(
   id: string,
   records: readonly unknown[],
   level: StorageLevel,
-  kind: { readonly droppable: boolean; readonly packed: boolean },
+  kind: { readonly droppable: boolean; readonly packed: boolean; readonly lease: Lease | undefined },
 ): Block {
   const sizeBytes = estimateBytes(records)
   const nothing = { file: undefined, writing: undefined, reading: undefined, removed: false }

@@ -71,6 +71,20 @@ test('short writes are continued until all is written', async () => {
   expect(String(await fs.read(join(root, 'log')))).toBe('0123456789')
 })
 
+test('short reads are continued: a range has all its bytes, and ends early only with the file', async () => {
+  const bytes = Buffer.from(Array.from({ length: 100 }, (_, i) => i))
+  await fs.create(join(root, 'file'), bytes)
+  const read = Reflect.get(handles, 'read') as (...args: unknown[]) => Promise<unknown>
+  const spy = vi.spyOn(handles, 'read').mockImplementation(function (this: FileHandle, ...args: unknown[]) {
+    const [buffer, offset, length, position] = args as [Uint8Array, number, number, number]
+    return Reflect.apply(read, this, [buffer, offset, Math.min(length, 7), position]) as never
+  } as never)
+  expect(Buffer.from(await fs.read(join(root, 'file')))).toEqual(bytes)
+  expect(Buffer.from(await fs.read(join(root, 'file'), { start: 10, length: 50 }))).toEqual(bytes.subarray(10, 60))
+  expect(Buffer.from(await fs.read(join(root, 'file'), { start: 90, length: 50 }))).toEqual(bytes.subarray(90))
+  expect(spy.mock.calls.length).toBeGreaterThan(20)
+})
+
 test.each(['write', 'sync'] as const)(
   'a create whose %s fails leaves no file, not even a temporary one',
   async (what) => {

@@ -40,6 +40,35 @@ test('a renamed folder is where it was, until its parent is synced', async () =>
   expect((await crashed.stat('/e'))?.kind).toBe('directory')
 })
 
+test('a renamed name is never lost: the folder has the old one or the new one', async () => {
+  for (const kept of [true, false]) {
+    const disk = await diskWithFolder()
+    await disk.create('/d/old', bytes('a'))
+    await disk.syncDirectory('/d')
+    await disk.rename('/d/old', '/d/new')
+    // Luck would keep the removal and lose the addition, or the other way round.
+    const crashed = disk.crash({ name: (path) => path.endsWith('new') === kept })
+    expect([await crashed.stat('/d/old'), await crashed.stat('/d/new')].map((stat) => stat?.kind)).toEqual(
+      kept ? [undefined, 'file'] : ['file', undefined],
+    )
+  }
+})
+
+test('a disk writes in any order: what was not synced may have holes, and a disk may rot', async () => {
+  const disk = await diskWithFolder()
+  const file = await disk.openAppend('/d/f')
+  await disk.syncDirectory('/d')
+  await file.append(bytes('ab'))
+  await file.sync()
+  await file.append(bytes('cdef'))
+  const crashed = disk.crash({ tail: (_path, unsynced) => unsynced.fill(46, 0, 2) })
+  expect(await read(crashed, '/d/f')).toBe('ab..ef')
+  crashed.rot('/d/f', (all) => {
+    all[0] = 120
+  })
+  expect(await read(crashed.crash(), '/d/f')).toBe('xb..ef')
+})
+
 test('appended bytes survive up to the last sync, and as many more as luck has it', async () => {
   const disk = await diskWithFolder()
   const file = await disk.openAppend('/d/f')

@@ -43,6 +43,11 @@ export interface CrashableOptions {
 export interface Survival {
   /** How many of a file's unsynced bytes are there after the crash. Default: none. */
   bytes?(path: string, unsynced: number): number
+  /**
+   * What stands after the crash where the unsynced bytes stood, instead of the first `bytes`: a disk writes them in any order, so
+   * that there may be holes, or anything else. No longer than they were.
+   */
+  tail?(path: string, unsynced: Uint8Array): Uint8Array
   /** Whether a folder has, under this name, what it had at the crash instead of at its last sync. Default: false. */
   name?(path: string): boolean
 }
@@ -50,6 +55,8 @@ export interface Survival {
 export interface CrashableFileSystem extends FileSystem {
   /** Cuts the power. This disk fails from now on, open files included; the result is what is found after a restart. */
   crash(survival?: Survival): CrashableFileSystem
+  /** Changes bytes that may be durable, as a disk does that rots. Throws `FILE_NOT_FOUND`. */
+  rot(path: string, change: (bytes: Uint8Array) => void): void
 }
 
 /** An empty disk of this kind. */
@@ -118,6 +125,10 @@ class Power {
       removeTree: (path) => run('removeTree', path, () => inner.removeTree(path)),
       syncDirectory: (path) => run('syncDirectory', path, () => this.#syncDirectory(path)),
       crash: (survival = {}) => this.#crash(survival),
+      rot: (path, change) => {
+        const file = fileAt(this.#root, namesOf(path))
+        change(file.buffer.subarray(0, file.sizeBytes))
+      },
     }
   }
 
@@ -203,9 +214,16 @@ class Power {
   ): MemoryFolder {
     const copy = newFolder(folder.modifiedMs)
     const durable = this.#names.get(folder) ?? new Map<string, MemoryNode>()
-    for (const name of new Set([...durable.keys(), ...folder.entries.keys()])) {
+    const newNames = new Map([...folder.entries].map(([name, node]) => [node, name]))
+    const keptNames = new Map<string, boolean>()
+    for (const name of new Set([...folder.entries.keys(), ...durable.keys()])) {
       const at = `${path}/${name}`
-      const isNewKept = durable.get(name) !== folder.entries.get(name) && survival.name?.(at) === true
+      const old = durable.get(name)
+      // A rename within a folder is one change: what had the one name durably has it again, or it has the other.
+      const renamed =
+        old !== undefined && !folder.entries.has(name) ? keptNames.get(newNames.get(old) ?? '') : undefined
+      const isNewKept = old !== folder.entries.get(name) && (renamed ?? survival.name?.(at) === true)
+      keptNames.set(name, isNewKept)
       const node = (isNewKept ? folder.entries : durable).get(name)
       if (node === undefined) continue
       const kept =
@@ -222,11 +240,18 @@ class Power {
     if (known !== undefined) return known
     const { bytes, limit } = this.#saved.get(file) ?? { bytes: 0, limit: Infinity }
     const unsynced = Math.max(0, Math.min(file.sizeBytes, limit) - bytes)
-    const kept = bytes + Math.min(unsynced, survival.bytes?.(path, unsynced) ?? 0)
-    const copy = newFile(file.buffer.subarray(0, kept), file.modifiedMs)
+    const tail = tailOf(file.buffer.subarray(bytes, bytes + unsynced), path, survival)
+    const copy = newFile(Buffer.concat([file.buffer.subarray(0, bytes), tail]), file.modifiedMs)
     copies.set(file, copy)
     return copy
   }
+}
+
+function tailOf(unsynced: Uint8Array, path: string, { bytes, tail }: Survival): Uint8Array {
+  const all = unsynced.byteLength
+  return tail === undefined
+    ? unsynced.subarray(0, bytes?.(path, all) ?? 0)
+    : tail(path, unsynced.slice()).subarray(0, all)
 }
 
 function diskError({ kind, path }: DiskCall, errno: string): Error {

@@ -1,26 +1,43 @@
-/** A store outside of the process, with sinks that write to it by the ledger's rules (E1), for tests. */
+/** A store outside of the process, with sinks that write to it by the ledger's rules (E1, E8, E9), for tests and simulations. */
 import { SluiceError } from '../errors.js'
-import { collectChunks, type BatchPartitionId, type Sink } from '../sink/sink.js'
+import { collectChunks, type BatchPartitionId, type Sink, type SinkContext } from '../sink/sink.js'
 
 interface LedgerRow {
   readonly batchTime: number
   readonly partitions: number
   readonly planDigest: string
   readonly epoch: number
+  /** Indexes of the records, where they are dead letters (E18). */
+  readonly indexes: readonly number[]
+}
+
+/** A record in a table. */
+export interface StoredRow {
+  readonly batchTime: number
+  readonly partition: number
+  readonly record: unknown
 }
 
 export class LedgerStore {
-  readonly #tables = new Map<string, (readonly [number, number, unknown])[]>()
+  readonly #tables = new Map<string, StoredRow[]>()
   readonly #ledger = new Map<string, LedgerRow>()
+  /** The highest epoch that has opened each output (E8). */
+  readonly #fences = new Map<string, number>()
 
   /** Time of the first batch that was written. */
   firstBatch: number | undefined
 
   /** What the first batches have written, by table, in order: time since the first batch, partition, record. */
   contents(untilMs = Infinity): Record<string, unknown[]> {
-    const first = (rows: readonly (readonly [number, number, unknown])[]): unknown[] =>
-      rows.filter(([time]) => time < untilMs)
-    return Object.fromEntries(Array.from(this.#tables, ([table, rows]) => [table, first(rows)]))
+    const relative = (rows: readonly StoredRow[]): unknown[] =>
+      rows
+        .map(({ batchTime, partition, record }) => [batchTime - (this.firstBatch ?? 0), partition, record] as const)
+        .filter(([time]) => time < untilMs)
+    return Object.fromEntries(Array.from(this.#tables, ([table, rows]) => [table, relative(rows)]))
+  }
+
+  rows(table: string): readonly StoredRow[] {
+    return this.#tables.get(table) ?? []
   }
 
   sink(table: string): Sink<unknown> {
@@ -29,41 +46,73 @@ export class LedgerStore {
       name: 'ledger',
       target: table,
       guarantee: { level: 'exactly-once', condition: 'records and ledger change together' },
-      open: async ({ app, output, lastPlanned }) => {
+      open: async (context) => {
         await Promise.resolve()
-        this.#requireLogAhead(`${app}/${output}/`, lastPlanned)
+        this.open(context)
       },
       writePartition: async (id, chunks) => {
-        const records = await collectChunks(chunks)
-        // From here to the end nothing is awaited: it is one transaction.
-        if (!this.#isNew(id)) return
-        const rows = this.#tables.get(table) ?? []
-        const time = id.batchTime - (this.firstBatch ??= id.batchTime)
-        this.#tables.set(table, [...rows, ...records.map((record) => [time, id.partition, record] as const)])
+        this.apply(table, id, await collectChunks(chunks))
       },
     }
   }
 
-  /** A log that has planned less than was written is not the one that wrote it. */
-  #requireLogAhead(prefix: string, lastPlanned = -Infinity): void {
+  /** Claims the output for this epoch. A log that has planned less than was written is not the one that wrote it. */
+  open({
+    app,
+    output,
+    epoch,
+    lastPlanned = -Infinity,
+  }: Pick<SinkContext, 'app' | 'output' | 'epoch' | 'lastPlanned'>): void {
+    const prefix = `${app}/${output}`
+    this.#requireUnfenced(prefix, epoch)
+    this.#fences.set(prefix, epoch)
     for (const [key, { batchTime }] of this.#ledger) {
-      if (!key.startsWith(prefix) || batchTime <= lastPlanned) continue
+      if (!key.startsWith(`${prefix}/`) || key.slice(prefix.length + 1).includes('/') || batchTime <= lastPlanned)
+        continue
       throw conflict('LOG_BEHIND_SINK', key, `batch ${String(batchTime)} was written, and the log does not know it`)
     }
   }
 
-  /** False when it is applied already; throws where the ledger says that it must not be. */
-  #isNew({ app, output, partition, batchTime, partitions, planDigest, epoch }: BatchPartitionId): boolean {
+  /** One transaction: records and ledger. Changes nothing where they are applied already. */
+  apply(table: string, id: BatchPartitionId, records: readonly unknown[], indexes?: readonly number[]): void {
+    const settled = this.#begin(id, indexes !== undefined)
+    if (settled === undefined) return
+    const { app, output, batchTime, partition, partitions, planDigest, epoch } = id
+    const isNew = (i: number): boolean => indexes === undefined || !settled.includes(indexes[i] ?? -1)
+    const added = records.filter((_, i) => isNew(i)).map((record) => ({ batchTime, partition, record }))
+    this.firstBatch ??= batchTime
+    const rows = this.#tables.get(table)
+    if (rows === undefined) this.#tables.set(table, added)
+    else rows.push(...added)
+    const row = { batchTime, partitions, planDigest, epoch, indexes: [...new Set([...settled, ...(indexes ?? [])])] }
+    this.#ledger.set(`${app}/${output}/${String(partition)}`, row)
+  }
+
+  /** Indexes of the dead letters of this partition that are stored. */
+  settledIndexes({ app, output, batchTime, partition }: BatchPartitionId): readonly number[] {
+    const row = this.#ledger.get(`${app}/${output}/${String(partition)}`)
+    return row?.batchTime === batchTime ? row.indexes : []
+  }
+
+  /**
+   * Indexes stored of this very partition, none where it is new; undefined when it is applied already and nothing may be added.
+   * Throws where the ledger says that it must not be.
+   */
+  #begin(id: BatchPartitionId, isAdding: boolean): readonly number[] | undefined {
+    const { app, output, partition, batchTime, partitions, planDigest, epoch } = id
+    this.#requireUnfenced(`${app}/${output}`, epoch)
     const key = `${app}/${output}/${String(partition)}`
     const row = this.#ledger.get(key)
     if (row !== undefined && row.epoch > epoch) throw conflict('FENCED', key, 'a newer owner has written')
-    if (row !== undefined && row.batchTime >= batchTime) {
-      const isSame = row.batchTime === batchTime && row.partitions === partitions && row.planDigest === planDigest
-      if (isSame) return false
+    if (row === undefined || row.batchTime < batchTime) return []
+    const isSame = row.batchTime === batchTime && row.partitions === partitions && row.planDigest === planDigest
+    if (!isSame)
       throw conflict('IDENTITY_CONFLICT', key, `batch ${String(batchTime)} differs from what is in the ledger`)
-    }
-    this.#ledger.set(key, { batchTime, partitions, planDigest, epoch })
-    return true
+    return isAdding ? row.indexes : undefined
+  }
+
+  #requireUnfenced(prefix: string, epoch: number): void {
+    if ((this.#fences.get(prefix) ?? -Infinity) > epoch) throw conflict('FENCED', prefix, 'a newer owner has opened it')
   }
 }
 

@@ -1,6 +1,6 @@
 /** A clock that stands still until it is told to move, for tests and simulations. */
+import { abortReason } from './abort.js'
 import type { Clock } from './clock.js'
-import { abortReason } from './system-clock.js'
 
 interface Sleeper {
   readonly due: number

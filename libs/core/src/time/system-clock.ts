@@ -1,5 +1,5 @@
 /** The real clock. */
-import { SluiceError } from '../errors.js'
+import { abortReason } from './abort.js'
 import type { Clock } from './clock.js'
 
 // Node fires a timer with a larger delay at once, with a warning.
@@ -40,11 +40,4 @@ function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
     }, ms)
     signal?.addEventListener('abort', onAbort, { once: true })
   })
-}
-
-/** The reason of an aborted signal, always an `Error`. */
-export function abortReason(signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason
-  if (reason instanceof Error) return reason
-  return new SluiceError({ code: 'ABORTED', component: 'clock', message: 'the wait was aborted', cause: reason })
 }

@@ -1,7 +1,15 @@
 /** The examples of the README: readme.test.ts compares them. */
-import { textFileSink, type FileSystem } from '@sluice/core'
+import { StreamingContext, textFileSink, type FileSystem } from '@sluice/core'
 import { describe, expect, test } from 'vitest'
-import { ABORT, awkwardTexts, memoryFileSystem, runWithAborts, sinkConformance } from '../index.js'
+import {
+  ABORT,
+  awkwardTexts,
+  memoryFileSystem,
+  runWithAborts,
+  simulate,
+  sinkConformance,
+  type Build,
+} from '../index.js'
 
 /** The lines of all parts. */
 async function linesBelow(disk: FileSystem, path: string): Promise<string[]> {
@@ -45,4 +53,14 @@ const { runs } = await runWithAborts([[1, 2], [3, ABORT, 4], [5]], (numbers) => 
 
 test('a crash ends the run', () => {
   expect(runs).toEqual([{ seen: [[2, 4]], abortedAt: 2_000 }])
+})
+
+const build: Build = (sim) => {
+  const ssc = new StreamingContext(sim.options)
+  sim.source(ssc, 'numbers', (i) => i).to(sim.sink('numbers'))
+  return ssc
+}
+
+test('what was written in the end is what it should be', async () => {
+  await simulate(build, { seed: 7, batches: 20, faults: { kill: 0.05, powerLoss: 0.05, lateWrite: 0.02 } })
 })

@@ -1,5 +1,5 @@
 /** The client by which a broker is asked whether it is ready, and made so: kafkajs, silent and without retries of its own. */
-import { Kafka, logLevel, type KafkaConfig, type SASLOptions } from 'kafkajs'
+import { Kafka, logLevel, type Admin, type ITopicConfig, type KafkaConfig, type SASLOptions } from 'kafkajs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServiceValues } from '../service.js'
 
@@ -62,7 +62,7 @@ export async function warmUp(values: KafkaValues | KafkaSaslValues): Promise<voi
   try {
     const deadline = performance.now() + WARM_UP_MS
     await untilDone(deadline, async () => {
-      await admin.createTopics({ topics: [{ topic: WARM_UP, numPartitions: 1 }], waitForLeaders: true })
+      await makeTopic(admin, { topic: WARM_UP, numPartitions: 1 })
     })
     await untilDone(deadline, () => transactOnce(kafka))
     await admin.deleteTopics({ topics: [WARM_UP] })
@@ -70,6 +70,20 @@ export async function warmUp(values: KafkaValues | KafkaSaslValues): Promise<voi
   } finally {
     await admin.disconnect()
   }
+}
+
+/**
+ * Makes a topic; resolves when the broker that was asked knows a leader of each partition. kafkajs's own waiting gives up when
+ * a broker does not know the new topic yet. False where there is one of this name already.
+ */
+export async function makeTopic(admin: Admin, config: ITopicConfig): Promise<boolean> {
+  if (!(await admin.createTopics({ topics: [config], waitForLeaders: false }))) return false
+  await untilDone(performance.now() + WARM_UP_MS, async () => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [config.topic] })
+    const partitions = topics[0]?.partitions ?? []
+    if (partitions.length === 0 || partitions.some(({ leader }) => leader < 0)) throw new Error('no leader yet')
+  })
+  return true
 }
 
 async function transactOnce(kafka: Kafka): Promise<void> {

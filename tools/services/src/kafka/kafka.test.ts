@@ -1,6 +1,13 @@
 import { Kafka, logLevel } from 'kafkajs'
 import { describe, expect, test } from 'vitest'
-import { describeWithInstalled, describeWithServices, kafkaJsConfig, startProxy, startService } from '../index.js'
+import {
+  describeWithInstalled,
+  describeWithServices,
+  kafkaJsConfig,
+  makeTopic,
+  startProxy,
+  startService,
+} from '../index.js'
 import type { KafkaSaslValues, KafkaValues, SaslMechanism } from './client.js'
 import { readWithJava, readWithKcat } from './oracles.js'
 
@@ -21,7 +28,7 @@ async function createTopic(kafka: Kafka, numPartitions = 1): Promise<string> {
   const topic = newTopic()
   const admin = kafka.admin()
   await admin.connect()
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true })
+  await makeTopic(admin, { topic, numPartitions })
   await admin.disconnect()
   return topic
 }

@@ -1,0 +1,242 @@
+/**
+ * A run of the app on a cluster of three brokers that is not left in peace: the app is killed at random moments, so is the leader of a
+ * partition, and a producer goes on meanwhile, with transactions of which some are aborted. The random numbers come from a seed;
+ * what the processes do meanwhile does not.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import kafkajs, { type Admin } from 'kafkajs'
+import { startApp, type AppExit, type RunningApp } from './run-app.js'
+
+interface Broker {
+  kill(): Promise<void>
+  /** Resolves when it is ready. */
+  restart(): Promise<void>
+}
+
+export interface KafkaChaosOptions {
+  readonly bootstrap: string
+  /** In the order of their ids, from 1. */
+  readonly brokers: readonly Broker[]
+  readonly topic: string
+  /** Holds what is produced, as `*.csv`. */
+  readonly data: string
+  readonly out: string
+  /** How often the app is killed. */
+  readonly kills: number
+  /** How often a leader is killed. */
+  readonly leaderKills: number
+  readonly linesPerSecond: number
+  /** Numbers from 0 to 1. */
+  readonly random: () => number
+  readonly log: (text: string) => void
+}
+
+export interface KafkaChaosCounts {
+  kills: number
+  /** Kills before the process had committed anything. */
+  earlyKills: number
+  leaderKills: number
+  /** Kills of the app while a broker was away. */
+  killsWithoutBroker: number
+  /** Whether the producer was still writing when the last of them had died. */
+  isProducing: boolean
+}
+
+const PARTITIONS = 4
+const REPLICAS = 3
+const LINES_OF_TRANSACTION = 100
+const ABORT_EVERY = 4
+const DEADLINE_MS = 240_000
+const POLL_MS = 50
+const EARLY_SHARE = 0.3
+const LONGEST_START_MS = 1_500
+const LONGEST_RUN_MS = 1_500
+const LONGEST_PAUSE_MS = 3_000
+const IDLE_SECONDS = 8
+
+const PRODUCER = fileURLToPath(new URL('../../dist/produce.js', import.meta.url))
+
+/** Resolves when the last process has come to its end; rejects when something was not as it must be. */
+export async function runKafkaChaos(options: KafkaChaosOptions): Promise<KafkaChaosCounts> {
+  const { bootstrap, topic } = options
+  const brokers = bootstrap.split(',')
+  const admin = new kafkajs.Kafka({
+    brokers,
+    retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 100 },
+    logLevel: kafkajs.logLevel.NOTHING,
+  }).admin()
+  await admin.connect()
+  const configEntries = [{ name: 'min.insync.replicas', value: '2' }]
+  const made = { topic, numPartitions: PARTITIONS, replicationFactor: REPLICAS, configEntries }
+  await admin.createTopics({ waitForLeaders: true, topics: [made] })
+  const chaos = new KafkaChaos(options, admin)
+  try {
+    return await chaos.run()
+  } finally {
+    chaos.end()
+    await admin.disconnect()
+  }
+}
+
+class KafkaChaos {
+  readonly #options: KafkaChaosOptions
+  readonly #admin: Admin
+  readonly #args: readonly string[]
+  readonly #counts: KafkaChaosCounts = {
+    kills: 0,
+    earlyKills: 0,
+    leaderKills: 0,
+    killsWithoutBroker: 0,
+    isProducing: false,
+  }
+  #app: RunningApp | undefined
+  #producer: ReturnType<typeof startProducer> | undefined
+  #isBrokerAway = false
+
+  constructor(options: KafkaChaosOptions, admin: Admin) {
+    this.#options = options
+    this.#admin = admin
+    const { bootstrap, topic, out } = options
+    const source = ['--kafka', bootstrap, '--topic', topic, '--group', `metrics-of-${topic}`]
+    this.#args = [...source, '--batch', '100', '--partitions', '2', '--out', out]
+  }
+
+  async run(): Promise<KafkaChaosCounts> {
+    const producer = startProducer(this.#options)
+    this.#producer = producer
+    this.#app = startApp(this.#args)
+    await Promise.all([this.#killApps(), this.#killLeaders()])
+    this.#counts.isProducing = producer.isRunning()
+    this.#options.log(JSON.stringify(this.#counts))
+    await within(producer.done, 'the end of the producer')
+    // Whatever came meanwhile is there when it starts for the last time.
+    await this.#killApp(true)
+    const app = startApp([...this.#args, '--until-idle', String(IDLE_SECONDS)])
+    this.#app = app
+    const { code, stderr } = await within(app.exited, 'the end of the run')
+    if (code !== 0) throw new Error(`the last process ended with ${String(code)}\n${stderr}`)
+    return this.#counts
+  }
+
+  end(): void {
+    this.#app?.signal('SIGKILL')
+    this.#producer?.stop()
+  }
+
+  async #killApps(): Promise<void> {
+    const { kills, random, log } = this.#options
+    for (let i = 1; i <= kills; i++) {
+      const isEarly = random() < EARLY_SHARE
+      if (!isEarly) await this.#progress()
+      await sleep(random() * (isEarly ? LONGEST_START_MS : LONGEST_RUN_MS))
+      await this.#killApp(isEarly)
+      this.#app = startApp(this.#args)
+      log(`app ${String(i)}/${String(kills)}: ${JSON.stringify(this.#counts)}`)
+    }
+  }
+
+  async #killApp(isEarly: boolean): Promise<void> {
+    const app = this.#app as RunningApp
+    app.signal('SIGKILL')
+    const exit = await within(app.exited, 'the end of a killed process')
+    if (exit.signal !== 'SIGKILL') throw endedByItself(exit)
+    this.#counts.kills++
+    if (isEarly) this.#counts.earlyKills++
+    if (this.#isBrokerAway) this.#counts.killsWithoutBroker++
+  }
+
+  /** Waits until there are more batches than now. */
+  async #progress(): Promise<void> {
+    const before = this.#batches()
+    let exit: AppExit | undefined
+    void this.#app?.exited.then((ended) => (exit = ended))
+    const hasMore = async (): Promise<void> => {
+      while (this.#batches() <= before) {
+        if (exit !== undefined) throw endedByItself(exit)
+        await sleep(POLL_MS)
+      }
+    }
+    await within(hasMore(), 'a batch')
+  }
+
+  #batches(): number {
+    const metrics = join(this.#options.out, 'metrics')
+    return existsSync(metrics) ? readdirSync(metrics).length : 0
+  }
+
+  async #killLeaders(): Promise<void> {
+    const { brokers, leaderKills, random, log } = this.#options
+    for (let i = 1; i <= leaderKills; i++) {
+      await sleep(random() * LONGEST_PAUSE_MS)
+      const leader = await this.#leaderOf(Math.floor(random() * PARTITIONS))
+      const broker = brokers[leader - 1] as Broker
+      this.#isBrokerAway = true
+      await broker.kill()
+      this.#counts.leaderKills++
+      log(`leader ${String(i)}/${String(leaderKills)}: broker ${String(leader)}`)
+      await sleep(random() * LONGEST_PAUSE_MS)
+      await broker.restart()
+      // Two of three away at once would be another test: writes would stop.
+      await within(this.#whole(), 'all replicas in sync')
+      this.#isBrokerAway = false
+    }
+  }
+
+  async #leaderOf(partition: number): Promise<number> {
+    const partitions = await this.#partitions([this.#options.topic])
+    return partitions.find(({ partitionId }) => partitionId === partition)?.leader as number
+  }
+
+  async #whole(): Promise<void> {
+    const topics = [this.#options.topic, '__transaction_state', '__consumer_offsets']
+    for (;;) {
+      const partitions = await this.#partitions(topics).catch(() => [])
+      if (partitions.length > 0 && partitions.every(({ isr }) => isr.length === REPLICAS)) return
+      await sleep(POLL_MS)
+    }
+  }
+
+  async #partitions(topics: string[]) {
+    const metadata = await this.#admin.fetchTopicMetadata({ topics })
+    return metadata.topics.flatMap(({ partitions }) => partitions)
+  }
+}
+
+function startProducer({ bootstrap, topic, data, linesPerSecond }: KafkaChaosOptions) {
+  const where = ['--kafka', bootstrap, '--topic', topic, '--data', data, '--speed', String(linesPerSecond)]
+  const how = ['--transactions', String(LINES_OF_TRANSACTION), '--abort-every', String(ABORT_EVERY)]
+  const child = spawn(process.execPath, [PRODUCER, ...where, ...how], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part))
+  const done = once(child, 'close').then(([code]) => {
+    if (code !== 0) throw new Error(`the producer ended with ${String(code)}\n${stderr}`)
+  })
+  done.catch(() => undefined)
+  return {
+    done,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+    stop: () => child.kill('SIGKILL'),
+  }
+}
+
+function endedByItself(exit: AppExit): Error {
+  return new Error(`a process ended by itself: ${JSON.stringify(exit, undefined, 1)}`)
+}
+
+async function within<T>(work: Promise<T>, what: string): Promise<T> {
+  const timer = new AbortController()
+  const late = sleep(DEADLINE_MS, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`waited too long for ${what}`)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    timer.abort()
+    late.catch(() => undefined)
+  }
+}

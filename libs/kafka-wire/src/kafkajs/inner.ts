@@ -1,0 +1,211 @@
+/**
+ * What is used of kafkajs beyond its public face, with types, in one place: kafkajs cannot read a range, and its decoder lets
+ * aborted records through (a key of four zero bytes), so that only its connections are used for reading.
+ */
+import type { Kafka, Producer, ProducerConfig } from 'kafkajs'
+import Encoder from 'kafkajs/src/protocol/encoder.js'
+import InnerConnection from 'kafkajs/src/network/connection.js'
+import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
+import protocolErrors from 'kafkajs/src/protocol/error.js'
+
+/** An answer begins with its size. */
+const SIZE_BYTES = 4
+
+export interface Connection {
+  isConnected(): boolean
+  connect(): Promise<unknown>
+  disconnect(): Promise<unknown>
+  send(request: object): Promise<unknown>
+  rejectRequests(error: Error): void
+  readonly socket?: {
+    destroy(): void
+    removeAllListeners(event: string): unknown
+    on(event: 'error', ignore: () => void): unknown
+  }
+  /** `host:port`. */
+  readonly broker: string
+}
+
+/** What a connection knows of the answer that is coming in. */
+export interface ConnectionState extends Connection {
+  connect: Connection['connect']
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+}
+
+interface TopicAnswer {
+  readonly topic: string
+  readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[]
+}
+
+interface TopicOffsets {
+  readonly topic: string
+  readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
+}
+
+export interface Broker {
+  /** The first for everything but fetches, the second for these. */
+  readonly connectionPool: { readonly pool: readonly Connection[] }
+  isConnected(): boolean
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  metadata(topics: readonly string[]): Promise<{ readonly topicMetadata: readonly TopicAnswer[] }>
+  listOffsets(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
+  offsetCommit(request: object): Promise<unknown>
+  offsetFetch(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
+}
+
+export interface Cluster {
+  readonly brokerPool: {
+    readonly brokers: Readonly<Record<string, Broker>>
+    readonly seedBroker: Broker | undefined
+    readonly metadata: { readonly topicMetadata: readonly TopicAnswer[] } | null
+    findConnectedBroker(): Promise<Broker>
+    refreshMetadata(topics: readonly string[]): Promise<void>
+  }
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  findBroker(which: { nodeId: number }): Promise<Broker>
+  findGroupCoordinator(which: { groupId: string }): Promise<Broker>
+}
+
+type CreateCluster = (options: object) => Cluster
+
+/** What a producer keeps to itself. */
+export interface ProducerCluster {
+  readonly targetTopics: Set<string>
+  readonly brokerPool: { refreshMetadata(topics: readonly string[]): Promise<void> }
+  refreshMetadata(): Promise<void>
+}
+
+/** Connections of its own, besides those of producers. */
+export function createCluster(kafka: Kafka): Cluster {
+  return clusterMaker(kafka).create.call(kafka, { metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+}
+
+/** A producer, and the cluster that it has made for itself. */
+export function createProducer(kafka: Kafka, config: ProducerConfig): { producer: Producer; cluster: ProducerCluster } {
+  const { key, create } = clusterMaker(kafka)
+  const made: Cluster[] = []
+  const value = (options: object): Cluster => {
+    const cluster = create.call(kafka, options)
+    made.push(cluster)
+    return cluster
+  }
+  const watched = Object.create(kafka, { [key]: { value } }) as Kafka
+  const producer = watched.producer(config)
+  return { producer, cluster: made[0] as unknown as ProducerCluster }
+}
+
+function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
+  const key = Object.getOwnPropertySymbols(kafka).find((symbol) => symbol.description === 'private:Kafka:createCluster')
+  const create = key === undefined ? undefined : (kafka as unknown as Record<symbol, CreateCluster>)[key]
+  if (key === undefined || create === undefined)
+    throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
+  return { key, create }
+}
+
+/** Sends the bytes of a request, and gives the bytes of the answer. */
+export async function sendRaw(
+  connection: Connection,
+  api: { key: number; version: number; name: string },
+  bytes: Buffer,
+) {
+  const asItIs = (answer: Buffer): Promise<Buffer> => Promise.resolve(answer)
+  const answer = await connection.send({
+    request: {
+      apiKey: api.key,
+      apiVersion: api.version,
+      apiName: api.name,
+      encode: () => Promise.resolve(new Encoder().writeBuffer(bytes)),
+    },
+    response: { decode: asItIs, parse: asItIs },
+  })
+  return answer as Buffer
+}
+
+/** kafkajs's error for a number that a broker answered. */
+export function errorOfCode(code: number): Error {
+  return protocolErrors.createErrorFromCode(code)
+}
+
+/** Which connections a cluster has open. */
+export function connectionsOf({ brokerPool }: Cluster): Connection[] {
+  const brokers = [...Object.values(brokerPool.brokers), ...(brokerPool.seedBroker ? [brokerPool.seedBroker] : [])]
+  return brokers.flatMap(({ connectionPool }) => connectionPool.pool)
+}
+
+/** Ends a connection on which nothing is answered any more: bytes that still come must not get into the next one. */
+export async function dropConnection(connection: Connection, reason: Error): Promise<void> {
+  connection.socket?.destroy()
+  connection.rejectRequests(reason)
+  await connection.disconnect()
+}
+
+let isMended = false
+
+/** Mends faults of kafkajs, once for the process: 2.2.4 is its last version. */
+export function mendKafkajs(): void {
+  if (isMended) return
+  isMended = true
+  mendTimers()
+  mendTimeOuts()
+  mendConnect()
+}
+
+/**
+ * After every answer kafkajs sets a timer for when no throttling is in force; its delay is a large negative number, so it
+ * fires within a millisecond, and then sets itself again, for ever (and Node 24 warns of it). It is needed only while requests wait.
+ */
+function mendTimers(): void {
+  const { prototype } = RequestQueue
+  const schedule = prototype.scheduleCheckPendingRequests
+  prototype.scheduleCheckPendingRequests = function (this: typeof prototype) {
+    if (this.pending.length > 0) schedule.call(this)
+  }
+}
+
+/**
+ * While a connection ends, kafkajs still takes it for connected, for some microtasks: a request that was encoded meanwhile goes to the dead
+ * socket, and since nobody looks at the queue of an ended connection, it never fails; nor does what waits for it, e.g. all look-ups.
+ */
+function mendTimeOuts(): void {
+  const { prototype } = RequestQueue
+  const { destroy, scheduleRequestTimeoutCheck: schedule } = prototype
+  prototype.destroy = function (this: typeof prototype) {
+    if (this.inflight.size === 0 && this.pending.length === 0) destroy.call(this)
+  }
+  prototype.scheduleRequestTimeoutCheck = function (this: typeof prototype) {
+    clearInterval(this.requestTimeoutIntervalId)
+    schedule.call(this)
+  }
+}
+
+/**
+ * A connection that broke within an answer keeps the first part of it, and takes what comes by the next connection for the rest:
+ * requests hang, or an exception that nobody can catch ends the process. And requests that find no connection open one each, of
+ * which all but the last are forgotten, open. And what a socket brings after its end was asked for is taken for the next one's.
+ */
+function mendConnect(): void {
+  const prototype = InnerConnection.prototype as ConnectionState
+  const connect = prototype.connect
+  const connecting = new WeakMap<Connection, Promise<unknown>>()
+  prototype.connect = function (this: ConnectionState) {
+    const known = connecting.get(this)
+    if (known !== undefined) return known
+    if (!this.isConnected()) {
+      leaveSocket(this)
+      Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: SIZE_BYTES })
+    }
+    const attempt = connect.call(this).finally(() => connecting.delete(this))
+    connecting.set(this, attempt)
+    return attempt
+  }
+}
+
+function leaveSocket({ socket }: Connection): void {
+  for (const event of ['data', 'end', 'error', 'timeout']) socket?.removeAllListeners(event)
+  socket?.on('error', () => undefined)
+  socket?.destroy()
+}

@@ -1,0 +1,64 @@
+/** Waiting for what cannot be cancelled, and trying again. */
+import { isSluiceError, SluiceError } from '@sluice/core'
+import type { Clock } from '@sluice/core'
+import { COMPONENT, timedOut } from './errors.js'
+
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 1000
+
+/** What `work` gives, unless `signal` is aborted before: then its reason, and what `work` gives later is nobody's. */
+export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(reasonOf(signal))
+    }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', onAbort)
+    })
+  })
+}
+
+export function reasonOf(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason
+  if (reason instanceof Error) return reason
+  return new SluiceError({ code: 'ABORTED', component: COMPONENT, message: 'the call was aborted', cause: reason })
+}
+
+export interface RetryOptions {
+  readonly clock: Clock
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+  /** What is done, for the message. */
+  readonly doing: string
+}
+
+/** What `work` gives within `timeoutMs`, else `TIMEOUT`: what `work` gives later is nobody's. */
+export async function within<T>({ clock, timeoutMs, doing }: RetryOptions, work: Promise<T>): Promise<T> {
+  const done = new AbortController()
+  const late = clock.sleep(timeoutMs, done.signal).then(() => {
+    throw timedOut(doing, timeoutMs, new Error('a request that nobody answers'))
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    done.abort()
+  }
+}
+
+/** Tries again after retryable errors, until `timeoutMs` are over. Only for what may be done twice. */
+export async function withRetries<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+  const { clock, timeoutMs, signal, doing } = options
+  const end = clock.monotonic() + timeoutMs
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await abortable(attempt(), signal)
+    } catch (error) {
+      if (signal?.aborted === true || !isSluiceError(error) || !error.retryable) throw error
+      if (clock.monotonic() + pauseMs >= end) throw timedOut(doing, timeoutMs, error)
+    }
+    await clock.sleep(pauseMs, signal)
+  }
+}

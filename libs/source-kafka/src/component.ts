@@ -1,0 +1,1 @@
+export const COMPONENT = 'source-kafka'

@@ -1,0 +1,16 @@
+/** @sluice/source-kafka: Kafka topics as streams, exactly, by offset ranges. */
+export { kafkaDirectStream, type InputStreams } from './kafka-stream.js'
+export { kafkaGroupOffsets, type KafkaGroupOffsetsOptions } from './group-offset-store.js'
+export { offsetRanges } from './offset-ranges.js'
+export { bytes, json, string } from './decode/deserializer.js'
+export type { BytesDeserializer, Deserializer, TextDeserializer } from './decode/deserializer.js'
+export type {
+  KafkaConnectionOptions,
+  KafkaDecodeOptions,
+  KafkaSourceOptions,
+  KafkaStreamOptions,
+  KafkaTopicOptions,
+} from './kafka-source.config.js'
+export type { StartFrom, StartMoment } from './offsets.js'
+export type { OffsetRange } from './plan.js'
+export type { KafkaRecord, UndecodableRecord } from './record.js'
