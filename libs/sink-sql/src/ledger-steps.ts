@@ -1,7 +1,7 @@
 /** Ledger and fence in a database: their tables, and what is asked and said of them in a transaction. */
-import type { BatchPartitionId, SinkContext } from '@sluice/core'
+import type { BatchId, BatchPartitionId, SinkContext } from '@sluice/core'
 import { qualified, type Dialect } from './dialect.js'
-import { checkOpen, decide, FENCE, LEDGER, requireFence, type LedgerEntry } from './ledger.js'
+import { checkOpen, decide, FENCE, isSameBatch, LEDGER, requireAll, requireFence, type LedgerEntry } from './ledger.js'
 import { ConcurrentChange, query, type SqlRow, type Steps } from './steps.js'
 
 interface StoredEntry extends LedgerEntry {
@@ -81,6 +81,13 @@ export class Ledger {
     const apply = decide(id, own, newestOf(entries)) === 'apply'
     const hasOld = entries.some(({ partition }) => partition >= id.partitions)
     return { apply, indexes: apply || own === undefined ? [] : own.rejectIndexes, own, hasOld }
+  }
+
+  /** Fails where a partition of the batch is not applied, as after the transaction that had it was lost. */
+  *requireWhole(id: BatchId): Steps<void> {
+    requireFence(id, yield* this.#fenceEpoch(id.app, id.output, this.#dialect.lockShared))
+    const entries = yield* this.#entries(id.app, id.output)
+    requireAll(id, entries.filter((entry) => isSameBatch(entry, id)).length)
   }
 
   /**

@@ -1,6 +1,7 @@
 /** @sluice/sink-sql/postgres: a sink that writes each batch into PostgreSQL once. */
+export { postgresOffsetStore } from './postgres/postgres-offset-store.js'
 export { postgresSink } from './postgres/postgres-sink.js'
-export type { PostgresPlace, PostgresSinkOptions } from './postgres/postgres-sink.config.js'
+export type { PostgresOffsetStoreOptions, PostgresPlace, PostgresSinkOptions } from './postgres/postgres-sink.config.js'
 export type {
   PostgresClient,
   PostgresPool,
@@ -9,3 +10,4 @@ export type {
 } from './postgres/postgres-client.js'
 export type { RejectRecord } from './sink-options.js'
 export type { Column, Columns, ColumnType } from './columns.js'
+export type { BatchOffsets } from './batch-transaction.js'

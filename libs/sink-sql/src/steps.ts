@@ -57,4 +57,6 @@ export interface Session {
 export interface TransactionOptions {
   readonly signal?: AbortSignal | undefined
   readonly undo?: boolean | undefined
+  /** It waits for its caller between statements: no limit of time but the signal, and no second try. Servers only. */
+  readonly waits?: boolean | undefined
 }

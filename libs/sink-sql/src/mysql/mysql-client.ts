@@ -2,8 +2,8 @@
 import type { createPool, PoolOptions } from 'mysql2/promise'
 import { messageOf, sqlError } from '../errors.js'
 import type { ServerConnection, ServerSource } from '../server/server-session.js'
-import { IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS } from '../server/server-options.js'
-import { Turns } from '../server/turns.js'
+import { LOCK_TIMEOUT_MS } from '../server/server-options.js'
+import { Turns } from '../turns.js'
 import { isCall, NOTHING, type Outcome, type SqlRow, type Step } from '../steps.js'
 import { isLost, isTransient, toSluiceError } from './mysql-errors.js'
 import { filled } from './mysql-literal.js'
@@ -33,15 +33,19 @@ export interface MysqlTransaction {
  * What holds in our transactions: nothing is cut, a zero is a zero, backslashes escape, times are UTC, and the server ends a transaction
  * in which this process says nothing any more.
  */
-const SETTINGS: Readonly<Record<string, string>> = {
+const settingsOf = (idleTimeoutMs: number): Readonly<Record<string, string>> => ({
   sql_mode: "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
   time_zone: "'+00:00'",
-  wait_timeout: String(IDLE_TIMEOUT_MS / 1_000),
+  // It knows whole seconds only.
+  wait_timeout: String(Math.ceil(idleTimeoutMs / 1_000)),
   innodb_lock_wait_timeout: String(LOCK_TIMEOUT_MS / 1_000),
-}
-const NAMES = Object.keys(SETTINGS)
+})
+const NAMES = Object.keys(settingsOf(0))
 const KEEP = `SET ${NAMES.map((name) => `@sluice_${name} = @@SESSION.${name}`).join(', ')}`
-const SET = `SET ${NAMES.map((name) => `SESSION ${name} = ${String(SETTINGS[name])}`).join(', ')}`
+const setting = (idleTimeoutMs: number): string =>
+  `SET ${Object.entries(settingsOf(idleTimeoutMs))
+    .map(([name, value]) => `SESSION ${name} = ${value}`)
+    .join(', ')}`
 const PUT_BACK = `SET ${NAMES.map((name) => `SESSION ${name} = @sluice_${name}`).join(', ')}`
 const ISOLATION = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED'
 
@@ -130,7 +134,12 @@ const shared = (label: string): Pick<ServerSource, 'label' | 'isLost' | 'isTrans
 })
 
 /** Connections of a pool that is ours: they are set once. */
-export function ownSource(label: string, pool: MysqlPool, close: () => Promise<void>): ServerSource {
+export function ownSource(
+  label: string,
+  pool: MysqlPool,
+  idleTimeoutMs: number,
+  close: () => Promise<void>,
+): ServerSource {
   const ready = new WeakSet<object>()
   return {
     ...shared(label),
@@ -142,7 +151,7 @@ export function ownSource(label: string, pool: MysqlPool, close: () => Promise<v
       return new MysqlConnection(client, {
         async before() {
           if (ready.has(connection)) return
-          await client.query(SET)
+          await client.query(setting(idleTimeoutMs))
           await client.query(ISOLATION.replace('SET', 'SET SESSION'))
           ready.add(connection)
         },
@@ -155,19 +164,19 @@ export function ownSource(label: string, pool: MysqlPool, close: () => Promise<v
   }
 }
 
-const borrowed: Pick<Handling, 'before' | 'after'> = {
+const borrowed = (idleTimeoutMs: number): Pick<Handling, 'before' | 'after'> => ({
   async before(client) {
     await client.query(KEEP)
-    await client.query(SET)
+    await client.query(setting(idleTimeoutMs))
     await client.query(ISOLATION)
   },
   async after(client) {
     await client.query(PUT_BACK)
   },
-}
+})
 
 /** Connections of the user's pool: they are given back as they were. */
-export function pooledSource(label: string, pool: MysqlPool): ServerSource {
+export function pooledSource(label: string, pool: MysqlPool, idleTimeoutMs: number): ServerSource {
   return {
     ...shared(label),
     close: () => Promise.resolve(),
@@ -176,7 +185,7 @@ export function pooledSource(label: string, pool: MysqlPool): ServerSource {
       const done = (isUsable: boolean): void => {
         giveBack(client, isUsable)
       }
-      return new MysqlConnection(client, { ...borrowed, done })
+      return new MysqlConnection(client, { ...borrowed(idleTimeoutMs), done })
     },
   }
 }
@@ -193,7 +202,7 @@ function giveBack(client: MysqlPooledClient, isUsable: boolean): void {
 }
 
 /** The one connection of the user's: transactions in turn. What was given up has to end by itself before the next one begins. */
-export function clientSource(label: string, client: MysqlClient): ServerSource {
+export function clientSource(label: string, client: MysqlClient, idleTimeoutMs: number): ServerSource {
   const turns = new Turns()
   return {
     ...shared(label),
@@ -205,7 +214,7 @@ export function clientSource(label: string, client: MysqlClient): ServerSource {
         const ended = isUsable ? Promise.resolve() : client.query('ROLLBACK').then(() => client.query(PUT_BACK))
         ended.then(end, end)
       }
-      return new MysqlConnection(client, { ...borrowed, done })
+      return new MysqlConnection(client, { ...borrowed(idleTimeoutMs), done })
     },
   }
 }

@@ -1,6 +1,7 @@
 /** Options of the sink for MySQL and MariaDB. */
 import type { ServerOptions } from '../server/server-options.js'
-import type { SqlWrite } from '../sink-options.js'
+import type { BatchOptions } from '../batch-transaction.js'
+import type { SqlTarget, SqlWrite } from '../sink-options.js'
 import type { MysqlClient, MysqlConnectionOptions, MysqlPool, MysqlTransaction } from './mysql-client.js'
 
 /** How the sink comes by connections: those it makes itself, of a pool of yours, or the one connection of yours. */
@@ -24,7 +25,15 @@ export type MysqlPlace =
 
 export type MysqlSinkOptions<T> = MysqlPlace &
   ServerOptions &
+  SqlTarget &
+  BatchOptions &
   SqlWrite<T, MysqlTransaction, Promise<void>> & {
     /** Database of the table, and of the ledger beside it. Default: that of the connection. */
+    readonly schema?: string | undefined
+  }
+
+export type MysqlOffsetStoreOptions = MysqlPlace &
+  ServerOptions & {
+    /** Database of the table `sluice_offsets`. Default: that of the connection. */
     readonly schema?: string | undefined
   }

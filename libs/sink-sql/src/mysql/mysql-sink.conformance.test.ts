@@ -3,7 +3,8 @@ import { describeWithServices, type SqlValues } from '@sluice/services'
 import { awkwardBytes, awkwardTexts, sinkConformance, type SinkTarget, type Skip } from '@sluice/testkit'
 import { createConnection, createPool, type Pool } from 'mysql2/promise'
 import { afterAll, describe, test } from 'vitest'
-import { awkwardOrders, order, orderColumns, refusedOrders, type Order } from '../testing/orders.js'
+import { awkwardOrders, order, orderColumns, refusedOrders, staleOrders, type Order } from '../testing/orders.js'
+import { fill, written } from '../testing/stale.js'
 import type { MysqlPlace, MysqlSinkOptions } from './mysql-sink.config.js'
 import { mysqlSink } from './mysql-sink.js'
 
@@ -13,6 +14,10 @@ const writesTo = (table: string) =>
     insert: { mode: 'insert', columns },
     upsert: { mode: 'upsert', columns, key: 'id' },
     insertIgnore: { mode: 'insertIgnore', columns, key: ['id'] },
+    update: { mode: 'update', columns, key: 'id' },
+    delete: { mode: 'delete', columns, key: 'id' },
+    // A crashed process is told from a slow one by the server, after that time.
+    batch: { mode: 'upsert', columns, key: 'id', transaction: 'batch', idleTimeoutMs: 1_000 },
     custom: {
       mode: 'custom',
       columns,
@@ -36,10 +41,23 @@ const mayReorder: readonly Skip[] = [
   { test: 'the records of a partition keep their order', reason: 'rows are written in the order of their keys' },
 ]
 
+const known: readonly Mode[] = ['update', 'delete']
+
+/** Modes in which the rows of a partition come in the order of their keys. */
+const byKey: readonly Mode[] = ['upsert', 'insertIgnore', 'update', 'delete', 'batch']
+
+const many: Partial<Record<Mode, number>> = { insert: 100_000, update: 1_000, delete: 1_000, custom: 1_000 }
+const awkward = awkwardOrders(awkwardTexts, awkwardBytes)
+
 /** A hundred thousand records take their time on a busy machine. */
 const patient = Object.assign((name: string, run: () => Promise<void>) => void test(name, run, 180_000), {
   skip: test.skip,
 })
+
+function refusedIn(mode: Mode): readonly Order[] {
+  if (mode === 'custom') return [order('less', -1), order('lesser', -2)]
+  return mode === 'delete' ? refusedOrders.filter(({ id }) => /\0|\p{Surrogate}/u.test(id)) : refusedOrders
+}
 
 let tables = 0
 
@@ -50,39 +68,46 @@ function conformance(name: string, values: SqlValues, modes: readonly Mode[], pl
   const db = createPool({ uri: values.url, connectionLimit: 4, ...numbers, ...ssl })
   afterAll(() => db.end())
   for (const mode of modes) {
-    const make = (table: string): Sink<Order> =>
+    const make = (table: string, as: Mode = mode): Sink<Order> =>
       mysqlSink<Order>({
         ...placeOf(db),
         schema: values.database,
         table,
-        ...writesTo(table)[mode],
+        ...writesTo(table)[as],
       } as MysqlSinkOptions<Order>)
     sinkConformance<Order>({
       describe,
       test: patient,
       name: `${name}, ${mode}`,
-      open: () => targetOf(db, make),
+      open: () => targetOf(db, mode, make),
       record: (index) => order(`order ${String(index)}`, index),
-      awkward: awkwardOrders(awkwardTexts, awkwardBytes).map((each) =>
-        mode === 'custom' ? { ...each, quantity: Math.abs(each.quantity) } : each,
-      ),
-      refused: mode === 'custom' ? [order('less', -1), order('lesser', -2)] : refusedOrders,
+      awkward: mode === 'custom' ? awkward.map(plain) : awkward,
+      refused: refusedIn(mode),
       broken: () =>
         mysqlSink<Order>({ url: 'mysql://a:b@127.0.0.1:1/none', table: 'orders', ...writesTo('none').insert }),
       deadlineMs: 120_000,
-      manyRecords: mode === 'insert' && modes.length > 1 ? 100_000 : mode === 'custom' ? 1_000 : 20_000,
+      manyRecords: modes.length > 1 ? (many[mode] ?? 20_000) : 20_000,
       // Without a key rows are in no order but that of their making.
-      skip: mode === 'upsert' || mode === 'insertIgnore' ? mayReorder : [],
+      skip: byKey.includes(mode) ? mayReorder : [],
     })
   }
 }
 
-function targetOf(db: Pool, make: (table: string) => Sink<Order>): SinkTarget<Order> {
+/** `custom` rejects what is less than nothing. */
+const plain = (each: Order): Order => ({ ...each, quantity: Math.abs(each.quantity) })
+
+async function targetOf(
+  db: Pool,
+  mode: Mode,
+  make: (table: string, as?: Mode) => Sink<Order>,
+): Promise<SinkTarget<Order>> {
   const table = `orders_${String(process.pid)}_${String(++tables)}`
+  const stale = known.includes(mode) ? staleOrders(awkward) : []
+  if (stale.length > 0) await fill(make(table, 'insert'), stale, mode)
   return {
     sink: make(table),
     reopen: () => make(table),
-    readBack: () => readBack(db, table),
+    readBack: async () => written(await readBack(db, table), stale, mode),
     close: async () => void (await db.query(`DROP TABLE IF EXISTS ${table}`)),
   }
 }
@@ -107,7 +132,7 @@ async function readBack(db: Pool, table: string): Promise<Order[]> {
 }
 
 const functions = { describe, test }
-const all: readonly Mode[] = ['insert', 'upsert', 'insertIgnore', 'custom']
+const all: readonly Mode[] = ['insert', 'upsert', 'insertIgnore', 'update', 'delete', 'custom', 'batch']
 
 for (const name of ['mariadb', 'mysql'] as const) {
   await describeWithServices(functions, [name], `${name} by a URL`, ({ [name]: values }) => {

@@ -2,7 +2,7 @@
 import type { ClientConfig, Pool } from 'pg'
 import { messageOf, sqlError } from '../errors.js'
 import type { ServerConnection, ServerSource } from '../server/server-session.js'
-import { Turns } from '../server/turns.js'
+import { Turns } from '../turns.js'
 import { isCall, NOTHING, type Outcome, type SqlRow, type Step } from '../steps.js'
 import { isLost, isTransient, toSluiceError } from './postgres-errors.js'
 

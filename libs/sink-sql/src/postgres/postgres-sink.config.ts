@@ -1,7 +1,8 @@
 /** Options of the PostgreSQL sink. */
 import type { PostgresClient, PostgresConnectionOptions, PostgresPool, PostgresTransaction } from './postgres-client.js'
 import type { ServerOptions } from '../server/server-options.js'
-import type { SqlWrite } from '../sink-options.js'
+import type { BatchOptions } from '../batch-transaction.js'
+import type { SqlTarget, SqlWrite } from '../sink-options.js'
 
 /** How the sink comes by connections: those it makes itself, of a pool of yours, or the one client of yours. */
 export type PostgresPlace =
@@ -24,7 +25,15 @@ export type PostgresPlace =
 
 export type PostgresSinkOptions<T> = PostgresPlace &
   ServerOptions &
+  SqlTarget &
+  BatchOptions &
   SqlWrite<T, PostgresTransaction, Promise<void>> & {
     /** Schema of the table, and of the ledger beside it. Default: that of the search path. */
+    readonly schema?: string | undefined
+  }
+
+export type PostgresOffsetStoreOptions = PostgresPlace &
+  ServerOptions & {
+    /** Schema of the table `sluice_offsets`. Default: that of the search path. */
     readonly schema?: string | undefined
   }

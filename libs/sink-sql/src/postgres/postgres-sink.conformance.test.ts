@@ -3,7 +3,8 @@ import { describeWithServices, type SqlValues } from '@sluice/services'
 import { awkwardBytes, awkwardTexts, sinkConformance, type SinkTarget, type Skip } from '@sluice/testkit'
 import pg from 'pg'
 import { afterAll, describe, test } from 'vitest'
-import { awkwardOrders, order, orderColumns, refusedOrders, type Order } from '../testing/orders.js'
+import { awkwardOrders, order, orderColumns, refusedOrders, staleOrders, type Order } from '../testing/orders.js'
+import { fill, written } from '../testing/stale.js'
 import type { PostgresPlace, PostgresSinkOptions } from './postgres-sink.config.js'
 import { postgresSink } from './postgres-sink.js'
 
@@ -13,6 +14,10 @@ const writesIn = (schema: string) =>
     insert: { mode: 'insert', columns },
     upsert: { mode: 'upsert', columns, key: 'id' },
     insertIgnore: { mode: 'insertIgnore', columns, key: ['id'] },
+    update: { mode: 'update', columns, key: 'id' },
+    delete: { mode: 'delete', columns, key: 'id' },
+    // A crashed process is told from a slow one by the server, after that time.
+    batch: { mode: 'upsert', columns, key: 'id', transaction: 'batch', idleTimeoutMs: 1_000 },
     custom: {
       mode: 'custom',
       columns,
@@ -35,10 +40,23 @@ const mayReorder: readonly Skip[] = [
   { test: 'the records of a partition keep their order', reason: 'rows are written in the order of their keys' },
 ]
 
+const known: readonly Mode[] = ['update', 'delete']
+
+/** Modes in which the rows of a partition come in the order of their keys. */
+const byKey: readonly Mode[] = ['upsert', 'insertIgnore', 'update', 'delete', 'batch']
+
+const many: Partial<Record<Mode, number>> = { insert: 100_000, update: 1_000, delete: 1_000, custom: 1_000 }
+const awkward = awkwardOrders(awkwardTexts, awkwardBytes)
+
 /** A hundred thousand records take their time on a busy machine. */
 const patient = Object.assign((name: string, run: () => Promise<void>) => void test(name, run, 180_000), {
   skip: test.skip,
 })
+
+function refusedIn(mode: Mode): readonly Order[] {
+  if (mode === 'custom') return [order('less', -1), order('lesser', -2)]
+  return mode === 'delete' ? refusedOrders.filter(({ id }) => /\0|\p{Surrogate}/u.test(id)) : refusedOrders
+}
 
 let schemas = 0
 
@@ -49,39 +67,46 @@ function conformance(name: string, values: SqlValues, modes: readonly Mode[], pl
   db.on('error', () => undefined)
   afterAll(() => db.end())
   for (const mode of modes) {
-    const make = (schema: string): Sink<Order> =>
+    const make = (schema: string, as: Mode = mode): Sink<Order> =>
       postgresSink<Order>({
         ...placeOf(db),
         schema,
         table: 'orders',
-        ...writesIn(schema)[mode],
+        ...writesIn(schema)[as],
       } as PostgresSinkOptions<Order>)
     sinkConformance<Order>({
       describe,
       test: patient,
       name: `${name}, ${mode}`,
-      open: () => targetOf(db, make),
+      open: () => targetOf(db, mode, make),
       record: (index) => order(`order ${String(index)}`, index),
-      awkward: awkwardOrders(awkwardTexts, awkwardBytes).map((each) =>
-        mode === 'custom' ? { ...each, quantity: Math.abs(each.quantity), at: null } : each,
-      ),
-      refused: mode === 'custom' ? [order('less', -1), order('lesser', -2)] : refusedOrders,
+      awkward: mode === 'custom' ? awkward.map(plain) : awkward,
+      refused: refusedIn(mode),
       broken: () =>
         postgresSink<Order>({ url: 'postgres://a:b@127.0.0.1:1/none', table: 'orders', ...writesIn('none').insert }),
       deadlineMs: 120_000,
-      manyRecords: mode === 'insert' && modes.length > 1 ? 100_000 : mode === 'custom' ? 1_000 : 20_000,
-      skip: mode === 'upsert' || mode === 'insertIgnore' ? mayReorder : [],
+      manyRecords: modes.length > 1 ? (many[mode] ?? 20_000) : 20_000,
+      skip: byKey.includes(mode) ? mayReorder : [],
     })
   }
 }
 
-async function targetOf(db: pg.Pool, make: (schema: string) => Sink<Order>): Promise<SinkTarget<Order>> {
+/** `custom` rejects what is less than nothing, and pg writes years as it likes. */
+const plain = (each: Order): Order => ({ ...each, quantity: Math.abs(each.quantity), at: null })
+
+async function targetOf(
+  db: pg.Pool,
+  mode: Mode,
+  make: (schema: string, as?: Mode) => Sink<Order>,
+): Promise<SinkTarget<Order>> {
   const schema = `conformance_${String(process.pid)}_${String(++schemas)}`
   await db.query(`CREATE SCHEMA ${schema}`)
+  const stale = known.includes(mode) ? staleOrders(awkward) : []
+  if (stale.length > 0) await fill(make(schema, 'insert'), stale, mode)
   return {
     sink: make(schema),
     reopen: () => make(schema),
-    readBack: () => readBack(db, schema),
+    readBack: async () => written(await readBack(db, schema), stale, mode),
     close: async () => void (await db.query(`DROP SCHEMA ${schema} CASCADE`)),
   }
 }
@@ -109,7 +134,7 @@ async function readBack(db: pg.Pool, schema: string): Promise<Order[]> {
 const functions = { describe, test }
 
 await describeWithServices(functions, ['postgres'], 'by a URL', ({ postgres }) => {
-  const modes: Mode[] = ['insert', 'upsert', 'insertIgnore', 'custom']
+  const modes: Mode[] = ['insert', 'upsert', 'insertIgnore', 'update', 'delete', 'custom', 'batch']
   conformance('postgresSink', postgres, modes, () => ({ url: postgres.url }))
 })
 

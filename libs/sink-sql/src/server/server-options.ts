@@ -1,8 +1,7 @@
 /** Options that the sinks for servers have. */
 import { requireThat } from '../errors.js'
-import type { SqlTarget } from '../sink-options.js'
 
-export interface ServerOptions extends SqlTarget {
+export interface ServerOptions {
   /** Milliseconds until a connection that cannot be made is an error. Default: 10,000. */
   readonly connectTimeoutMs?: number | undefined
   /**
@@ -10,6 +9,11 @@ export interface ServerOptions extends SqlTarget {
    * `timeoutMs` holds as well. Default: 60,000.
    */
   readonly timeoutMs?: number | undefined
+  /**
+   * Milliseconds after which the server ends a transaction in which this process says nothing: a stopped process must not hold locks for
+   * ever. With `transaction: 'batch'` computing the next partition counts. MySQL rounds it up to seconds. Default: 10,000.
+   */
+  readonly idleTimeoutMs?: number | undefined
   /** Connections of the sink's own pool, opened when they are needed. Default: 10. */
   readonly connections?: number | undefined
 }
@@ -17,22 +21,22 @@ export interface ServerOptions extends SqlTarget {
 export interface ServerLimits {
   readonly connectTimeoutMs: number
   readonly timeoutMs: number
+  readonly idleTimeoutMs: number
   readonly connections: number
 }
 
-/** A process that is stopped in a transaction holds locks until the server sees it. */
-export const IDLE_TIMEOUT_MS = 10_000
 export const LOCK_TIMEOUT_MS = 15_000
 
-const DEFAULTS: ServerLimits = { connectTimeoutMs: 10_000, timeoutMs: 60_000, connections: 10 }
+const DEFAULTS: ServerLimits = { connectTimeoutMs: 10_000, timeoutMs: 60_000, idleTimeoutMs: 10_000, connections: 10 }
 
 /** Throws `ARGUMENT_INVALID`. */
 export function limitsOf(options: ServerOptions): ServerLimits {
-  const { connectTimeoutMs, timeoutMs, connections } = options
+  const { connectTimeoutMs, timeoutMs, idleTimeoutMs, connections } = options
   const limits = {
     // A pool cannot be closed while it connects.
     connectTimeoutMs: Math.min(connectTimeoutMs ?? DEFAULTS.connectTimeoutMs, timeoutMs ?? Infinity),
     timeoutMs: timeoutMs ?? DEFAULTS.timeoutMs,
+    idleTimeoutMs: idleTimeoutMs ?? DEFAULTS.idleTimeoutMs,
     connections: connections ?? DEFAULTS.connections,
   }
   for (const [name, value] of Object.entries(limits))

@@ -1,7 +1,5 @@
 /** Transactions on a server: with a connection each, that is thrown away as soon as nobody knows what has become of it (E9). */
-import type { SluiceError } from '@sluice/core'
-import { type Clock } from '@sluice/core'
-import { isSluiceError } from '@sluice/core'
+import { isSluiceError, type Clock, type SluiceError } from '@sluice/core'
 import { sqlError } from '../errors.js'
 import {
   ConcurrentChange,
@@ -61,8 +59,8 @@ export class ServerSession implements Session {
     this.#options = options
   }
 
-  async transaction<R>(steps: () => Steps<R>, { signal, undo = false }: TransactionOptions = {}): Promise<R> {
-    const work = this.#withDeadline(signal, (deadline) => this.#retried(steps, undo, deadline))
+  async transaction<R>(steps: () => Steps<R>, { signal, undo = false, waits = false }: TransactionOptions = {}): Promise<R> {
+    const work = this.#withDeadline(signal, waits, (deadline) => this.#retried(steps, undo, waits ? 1 : TRIES, deadline))
     this.#running.add(work)
     try {
       return await work
@@ -72,7 +70,11 @@ export class ServerSession implements Session {
   }
 
   /** `open` has no limit of its own, and a hung server would never answer. */
-  async #withDeadline<R>(outer: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
+  async #withDeadline<R>(
+    outer: AbortSignal | undefined,
+    waits: boolean,
+    work: (signal: AbortSignal) => Promise<R>,
+  ): Promise<R> {
     const { clock, timeoutMs } = this.#options
     const controller = new AbortController()
     const timer = new AbortController()
@@ -81,12 +83,10 @@ export class ServerSession implements Session {
     }
     outer?.throwIfAborted()
     outer?.addEventListener('abort', stop, { once: true })
-    clock.sleep(timeoutMs, timer.signal).then(
-      () => {
-        controller.abort(this.#tooLate(timeoutMs))
-      },
-      () => undefined,
-    )
+    const late = (): void => {
+      controller.abort(this.#tooLate(timeoutMs))
+    }
+    if (!waits) clock.sleep(timeoutMs, timer.signal).then(late, () => undefined)
     try {
       return await work(controller.signal)
     } finally {
@@ -100,7 +100,7 @@ export class ServerSession implements Session {
     return sqlError('TIMEOUT', message, { retryable: true })
   }
 
-  async #retried<R>(steps: () => Steps<R>, undo: boolean, signal: AbortSignal): Promise<R> {
+  async #retried<R>(steps: () => Steps<R>, undo: boolean, most: number, signal: AbortSignal): Promise<R> {
     const { clock } = this.#options
     let pauseMs = FIRST_PAUSE_MS
     for (let tries = 1; ; tries++) {
@@ -109,7 +109,7 @@ export class ServerSession implements Session {
       } catch (error) {
         signal.throwIfAborted()
         const mayRetry = error instanceof ConcurrentChange || this.#source.isTransient(error)
-        if (!mayRetry || tries === TRIES) throw this.#converted(error)
+        if (!mayRetry || tries >= most) throw this.#converted(error)
       }
       await clock.sleep(pauseMs, signal)
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)

@@ -29,6 +29,11 @@ export type SqliteSinkOptions<T> = SqlitePlace &
     readonly busyTimeoutMs?: number | undefined
   }
 
+export type SqliteOffsetStoreOptions = SqlitePlace & {
+  /** Milliseconds for which a database that others have locked is tried again. Default: 5,000. */
+  readonly busyTimeoutMs?: number | undefined
+}
+
 const DEFAULT_BUSY_TIMEOUT_MS = 5_000
 
 export function busyTimeoutOf({
@@ -42,10 +47,14 @@ export function busyTimeoutOf({
 
 /** Throws `ARGUMENT_INVALID`. */
 export function planSqliteSink(options: SqliteSinkOptions<never>): SinkPlan {
-  const { file, database } = options
   const plan = planSink(options as SqlSinkOptions, 'SQLite')
+  requirePlace(options)
+  return plan
+}
+
+/** Throws `ARGUMENT_INVALID`. */
+export function requirePlace({ file, database }: SqlitePlace): void {
   requireThat((file === undefined) !== (database === undefined), 'give either a `file` or a `database`')
   const inMemory = file === '' || file === ':memory:' || file?.startsWith('file:') === true
   requireThat(!inMemory, `'${String(file)}' is no path of a file; for anything else open a \`database\` yourself`)
-  return plan
 }

@@ -12,7 +12,7 @@ import { fromTemplate } from './template.js'
 import { DATABASE, HOST, USER, valuesFromUrl, valuesOf, type SqlValues } from './values.js'
 
 export interface PostgresOptions {
-  /** Settings of the server, e.g. `max_prepared_transactions`. */
+  /** Settings of the server, e.g. `max_prepared_transactions`. It waits for no disk, unless `fsync` is `on`. */
   readonly settings: Readonly<Record<string, string>>
 }
 
@@ -107,6 +107,8 @@ function settingsOf(folder: string, port: number, certificate: Certificate | und
     unix_socket_directories: folder,
     max_connections: '60',
     shared_buffers: '32MB',
+    // Tests kill the process, and never the machine.
+    fsync: 'off',
     ...(certificate === undefined
       ? {}
       : { ssl: 'on', ssl_cert_file: certificate.certificateFile, ssl_key_file: certificate.keyFile }),
