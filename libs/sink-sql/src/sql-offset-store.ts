@@ -6,6 +6,7 @@ import { sqlError } from './errors.js'
 import type { Row } from './rows.js'
 import type { Connected, ConnectContext } from './connected.js'
 import { ConcurrentChange, query, type Steps } from './steps.js'
+import { making } from './table.js'
 import { Turns } from './turns.js'
 
 export const OFFSETS = 'sluice_offsets'
@@ -43,7 +44,7 @@ export class SqlOffsetStore implements OffsetStore {
   async open(context: OffsetStoreContext): Promise<void> {
     const { session, dialect } = await this.#parts.connect(context)
     this.#opened = { session, dialect, context }
-    await session.transaction(() => this.#make(dialect), { signal: context.signal })
+    await session.transaction(() => making(dialect, () => this.#make(dialect)), { signal: context.signal })
   }
 
   *#make(dialect: Dialect): Steps<void> {

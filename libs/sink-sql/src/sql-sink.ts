@@ -19,7 +19,7 @@ import { sqlError } from './errors.js'
 import { Ledger, type LookUp } from './ledger-steps.js'
 import type { SinkPlan } from './sink-options.js'
 import type { Session, Steps, TransactionOptions } from './steps.js'
-import { makeTable, prepareTable } from './table.js'
+import { making, makeTable, prepareTable } from './table.js'
 import { CustomWriter, RowWriter, type Apply, type Entry, type Reject, type Writer } from './writer.js'
 
 /** What a database's own module gives. */
@@ -252,8 +252,10 @@ function* completeBatch(
 }
 
 function* makeAll(ledger: Ledger, dialect: Dialect, plan: SinkPlan): Steps<void> {
-  yield* ledger.make()
-  yield* makeTable(dialect, plan)
+  yield* making(dialect, function* () {
+    yield* ledger.make()
+    yield* makeTable(dialect, plan)
+  })
 }
 
 async function collect(

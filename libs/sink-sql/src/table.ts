@@ -3,7 +3,7 @@ import type { ColumnPlan } from './columns.js'
 import { createTableStatement, type Dialect, type FoundColumn, type FoundTable } from './dialect.js'
 import { requireThat } from './errors.js'
 import type { SinkPlan } from './sink-options.js'
-import type { Steps } from './steps.js'
+import { ConcurrentChange, type Steps } from './steps.js'
 import { needsKey, noUniqueIndex } from './writer.js'
 
 /** What is known of the columns once the table is there. */
@@ -11,6 +11,15 @@ export interface PreparedTable {
   readonly columns: readonly ColumnPlan[]
   /** Whether keys that differ here differ in the database. */
   readonly isExact: boolean
+}
+
+/** Makes tables. `IF NOT EXISTS` is no help against somebody who makes them at the same moment: then they are looked for again. */
+export function* making(dialect: Dialect, make: () => Steps<void>): Steps<void> {
+  try {
+    yield* make()
+  } catch (error) {
+    throw dialect.isDuplicate(error) ? new ConcurrentChange('tables', { cause: error }) : error
+  }
 }
 
 /** Makes the table where it is missing. */

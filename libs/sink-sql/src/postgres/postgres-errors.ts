@@ -2,7 +2,8 @@
 import type { SluiceError } from '@sluice/core'
 import { codeOf, isNetworkError, LOST, serverError, type ErrorClass } from '../server/server-errors.js'
 
-const UNIQUE_VIOLATION = '23505'
+/** A key, or a table that is there already. */
+const DUPLICATE = new Set(['23505', '42P07'])
 /** Deadlock, serialization, locks that were not got in time. */
 const TRANSIENT = new Set(['40001', '40P01', '55P03'])
 /** The server goes down, comes up, or has no connection left; or has ended one whose transaction stood still. */
@@ -17,7 +18,7 @@ export function isRefusal(error: unknown): boolean {
 }
 
 export function isDuplicate(error: unknown): boolean {
-  return stateOf(error) === UNIQUE_VIOLATION
+  return DUPLICATE.has(stateOf(error))
 }
 
 export function isTransient(error: unknown): boolean {

@@ -143,9 +143,10 @@ export class ServerSession implements Session {
       isKnown = !this.#source.isLost(error) && (await this.#rolledBack(connection, signal))
       throw error
     } finally {
+      // What has come of the transaction is known: a connection that cannot be given back is nobody's failure.
+      if (isKnown && !signal.aborted) await unlessAborted(connection.release(), signal).catch(destroy)
+      else destroy()
       signal.removeEventListener('abort', destroy)
-      if (isKnown && !signal.aborted) await connection.release()
-      else connection.destroy()
     }
   }
 

@@ -1,210 +1,34 @@
-/** What the conformance suite cannot ask: faults of the network and the server, modes by key, tables that do not fit, secrets. */
-import {
-  isSluiceError,
-  systemClock,
-  type BatchPartitionId,
-  type Sink,
-  type SinkContext,
-  type WriteContext,
-} from '@sluice/core'
-import { describeWithServices, startProxy, type Proxy, type SqlValues } from '@sluice/services'
-import { createPool } from 'mysql2/promise'
-import pg from 'pg'
+/** What the conformance suite cannot ask: modes by key, tables that do not fit, names and values, secrets, two at a time. */
+import type { Sink } from '@sluice/core'
+import { describeWithServices, type SqlValues } from '@sluice/services'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { mysqlSink, type MysqlSinkOptions } from '../mysql.js'
-import { postgresSink, type PostgresSinkOptions } from '../postgres.js'
+import {
+  code,
+  inMysql,
+  inPostgres,
+  saleColumns,
+  sales,
+  ServerBench,
+  type Kind,
+  type Sale,
+  type SaleOptions,
+} from '../testing/server-bench.js'
 
-interface Sale {
-  readonly id: number
-  readonly what: string
-}
-
-type Options = Partial<Omit<PostgresSinkOptions<Sale> & MysqlSinkOptions<Sale>, 'url'>> & { url?: string }
-type Ask = (sql: string) => Promise<readonly Record<string, unknown>[]>
-
-interface Kind {
-  make(options: Options & { url: string }): Sink<Sale>
-  connect(url: string): {
-    ask: Ask
-    transaction(work: (ask: Ask) => Promise<void>): Promise<void>
-    end(): Promise<void>
-  }
-}
-
-const inPostgres: Kind = {
-  make: (options) => postgresSink<Sale>(options as never),
-  connect(url) {
-    const pool = new pg.Pool({ connectionString: url, max: 3 })
-    pool.on('error', () => undefined)
-    return {
-      ask: async (sql) => (await pool.query(sql)).rows as Record<string, unknown>[],
-      async transaction(work) {
-        const client = await pool.connect()
-        await work(async (sql) => (await client.query(sql)).rows as Record<string, unknown>[])
-        client.release()
-      },
-      end: () => pool.end(),
-    }
-  },
-}
-
-const inMysql: Kind = {
-  make: (options) => mysqlSink<Sale>(options as never),
-  connect(url) {
-    const pool = createPool({ uri: url, connectionLimit: 3 })
-    return {
-      ask: async (sql) => (await pool.query(sql))[0] as Record<string, unknown>[],
-      async transaction(work) {
-        const client = await pool.getConnection()
-        await work(async (sql) => (await client.query(sql))[0] as Record<string, unknown>[])
-        client.release()
-      },
-      end: () => pool.end(),
-    }
-  },
-}
-
-const first: BatchPartitionId = {
-  ...{
-    app: 'app',
-    output: 'to-0',
-    batchTime: 1_000,
-    partition: 0,
-    partitions: 1,
-    planDigest: 'plan',
-    epoch: 1,
-    attempt: 0,
-  },
-}
-const columns = { id: 'integer', what: 'text' } as const
-const sales = (...ids: number[]): Sale[] => ids.map((id) => ({ id, what: `sale ${String(id)}` }))
-const code = (wanted: string) => (error: unknown) => isSluiceError(error) && error.code === wanted
-
-async function* oneChunk<T>(records: readonly T[]): AsyncGenerator<readonly T[]> {
-  yield await Promise.resolve(records)
-}
-
-async function write(
-  sink: Sink<Sale>,
-  records: readonly Sale[],
-  id: Partial<BatchPartitionId> = {},
-  more: Partial<WriteContext> = {},
-): Promise<number[]> {
-  const marked: number[] = []
-  await sink.writePartition({ ...first, ...id }, oneChunk(records), {
-    signal: new AbortController().signal,
-    reject: (index) => void marked.push(index),
-    settleRejects: () => Promise.resolve(),
-    ...more,
-  })
-  return marked
-}
-
-let tables = 0
-
-function tests(values: SqlValues, { make, connect }: Kind): void {
+function tests(values: SqlValues, kind: Kind): void {
+  const { make, connect } = kind
   const db = connect(values.url)
   afterAll(() => db.end())
+  let bench: ServerBench
   let table: string
-  let app: string
-  let open: Sink<Sale>[] = []
-  let proxy: Proxy
-  beforeEach(async () => {
-    table = `sales_${String(process.pid)}_${String(++tables)}`
-    app = `app of ${table}`
-    open = []
-    proxy = await startProxy({ target: `${values.host}:${values.port}` })
+  beforeEach(() => {
+    bench = new ServerBench(kind, values.url, db.ask)
+    table = bench.table
   })
-  afterEach(async () => {
-    for (const sink of open) await sink.close?.()
-    await proxy.stop()
-    await db.ask(`DROP TABLE IF EXISTS ${table}`)
-  })
-  const sinkOf = (more: Options = {}): Sink<Sale> =>
-    make({ url: values.url, table, mode: 'insert', columns, key: 'id', ...more } as Options & { url: string })
-  const proxied = (): string => values.url.replace(`:${values.port}/`, `:${String(proxy.port)}/`)
-  async function opened(sink: Sink<Sale>, context: Partial<SinkContext> = {}): Promise<Sink<Sale>> {
-    open.push(sink)
-    const say = (): void => undefined
-    const logger = { debug: say, info: say, warn: say, error: say }
-    const signal = new AbortController().signal
-    const rest = { output: 'to-0', epoch: 1, lastPlanned: 1_000_000, logger, clock: systemClock, signal }
-    await sink.open?.({ app, ...rest, ...context })
-    return sink
-  }
-  const put = (sink: Sink<Sale>, records: readonly Sale[], id: Partial<BatchPartitionId> = {}, more = {}) =>
-    write(sink, records, { app, ...id }, more)
-  const rows = async (): Promise<unknown[][]> =>
-    (await db.ask(`SELECT id, what FROM ${table} ORDER BY id`)).map(({ id, what }) => [Number(id), what])
-
-  test('E9: a connection that is cut at any byte leaves nothing or all, and the retry completes it', async () => {
-    const records = sales(1, 2, 3, 4, 5)
-    const measured = await opened(sinkOf({ url: proxied() }))
-    await put(measured, [])
-    const before = { ...proxy.passed }
-    await put(
-      measured,
-      records.map(({ id, what }) => ({ id: -id, what })),
-      { batchTime: 2_000 },
-    )
-    const bytes = { up: proxy.passed.up - before.up, down: proxy.passed.down - before.down }
-    const wanted = records.map(({ id }) => -id)
-    let batchTime = 2_000
-    for (const direction of ['up', 'down'] as const) {
-      const CUTS = 12
-      for (let cut = 0; cut < CUTS; cut++) {
-        batchTime += 1_000
-        const batch = records.map(({ id, what }) => ({ id: batchTime + id, what }))
-        proxy.cutAfter(Math.floor((bytes[direction] * cut) / CUTS), direction)
-        const failed = await put(measured, batch, { batchTime }).catch((error: unknown) => error)
-        proxy.passAgain()
-        if (!Array.isArray(failed)) expect(failed).toMatchObject({ code: 'CONNECTION_FAILED', retryable: true })
-        await put(measured, batch, { batchTime, attempt: 1 })
-        wanted.push(...batch.map(({ id }) => id))
-      }
-    }
-    expect((await rows()).map(([id]) => id)).toEqual(wanted.sort((a, b) => a - b))
-  })
-
-  test('E9: when the answer to COMMIT is lost, the next attempt finds the batch applied', async () => {
-    const sink = await opened(sinkOf({ url: proxied(), key: undefined } as Options))
-    await put(sink, [])
-    // All that is sent arrives; of what is answered nothing is heard.
-    proxy.dropAfter(1_000_000, 'down')
-    const controller = new AbortController()
-    let heard = 0
-    const writing = put(sink, sales(1), { batchTime: 2_000 }, { signal: controller.signal })
-    const result = writing.catch((error: unknown) => error)
-    while (heard === 0) {
-      const [row] = await db.ask(`SELECT count(*) AS n FROM ${table}`)
-      heard = Number(row?.['n'])
-      if (heard === 0) await systemClock.sleep(1)
-    }
-    await result
-    proxy.passAgain()
-    await put(sink, sales(1), { batchTime: 2_000, attempt: 1 })
-    expect(await rows()).toEqual([[1, 'sale 1']])
-  })
-
-  test('E9: a server that answers no more holds nobody up: the write ends with its signal, and leaves no connection', async () => {
-    const sink = await opened(sinkOf({ url: proxied() }))
-    await put(sink, [])
-    proxy.pause()
-    const controller = new AbortController()
-    const writing = put(sink, sales(1), { batchTime: 2_000 }, { signal: controller.signal })
-    controller.abort(new Error('time is over'))
-    await expect(writing).rejects.toThrow('time is over')
-    proxy.resume()
-    await put(sink, sales(1), { batchTime: 2_000, attempt: 1 })
-    expect(await rows()).toEqual([[1, 'sale 1']])
-  })
-
-  test('a server that does not answer rejects start within the time-out', async () => {
-    proxy.pause()
-    const opening = opened(sinkOf({ url: proxied(), timeoutMs: 200 }))
-    const wanted = (error: unknown): boolean => code('TIMEOUT')(error) || code('CONNECTION_FAILED')(error)
-    await expect(opening).rejects.toSatisfy(wanted)
-  })
+  afterEach(() => bench.end())
+  const sinkOf = (more: SaleOptions = {}): Sink<Sale> => bench.sinkOf(more)
+  const opened: ServerBench['opened'] = (sink, context) => bench.opened(sink, context)
+  const put: ServerBench['put'] = (...given) => bench.put(...given)
+  const rows = () => bench.rows()
 
   test('E8: a write that has passed the fence holds off a new owner until it has ended', async () => {
     await opened(sinkOf())
@@ -229,39 +53,16 @@ function tests(values: SqlValues, { make, connect }: Kind): void {
   })
 
   test('E9: of two attempts at the same time one is applied', async () => {
-    const sink = await opened(sinkOf({ key: undefined } as Options))
+    const sink = await opened(sinkOf({ key: undefined } as SaleOptions))
     for (let batchTime = 1_000; batchTime <= 10_000; batchTime += 1_000) {
       await Promise.all([0, 1, 2].map((attempt) => put(sink, sales(batchTime), { batchTime, attempt })))
     }
     expect(await rows()).toHaveLength(10)
   })
 
-  test('deadlocks with others are tried again', async () => {
-    const sink = await opened(sinkOf({ mode: 'upsert' } as Options))
-    await put(sink, sales(1, 2, 3))
-    let isOver = false
-    const others = (async () => {
-      while (!isOver) {
-        await db.transaction(async (ask) => {
-          try {
-            await ask('BEGIN')
-            for (const id of [3, 2, 1]) await ask(`UPDATE ${table} SET what = 'theirs' WHERE id = ${String(id)}`)
-            await ask('COMMIT')
-          } catch {
-            await ask('ROLLBACK')
-          }
-        })
-      }
-    })()
-    for (let batchTime = 2_000; batchTime <= 40_000; batchTime += 1_000) await put(sink, sales(1, 2, 3), { batchTime })
-    isOver = true
-    await others
-    expect((await rows()).map(([id]) => id)).toEqual([1, 2, 3])
-  })
-
   test('update and delete go by key: the last record counts, and who updates nothing is rejected', async () => {
     await put(await opened(sinkOf()), sales(1, 2, 3))
-    const update = await opened(sinkOf({ mode: 'update' } as Options), { output: 'u' })
+    const update = await opened(sinkOf({ mode: 'update' } as SaleOptions), { output: 'u' })
     const records = [...sales(1, 7), { id: 1, what: 'last' }, { id: 2, what: 'sale 2' }]
     expect(await put(update, records, { output: 'u' })).toEqual([1])
     const remove = await opened(sinkOf({ mode: 'delete', columns: { id: 'integer' } } as never), { output: 'd' })
@@ -318,8 +119,8 @@ function tests(values: SqlValues, { make, connect }: Kind): void {
     ['(id INTEGER PRIMARY KEY, what VARCHAR(9), at INTEGER NOT NULL)', 'column at of table'],
     ['(id INTEGER, what VARCHAR(9))', 'no primary key or unique index of (id)'],
   ])('start refuses a table that the records do not fit: %s', async (ddl, message) => {
-    await db.ask(`CREATE TABLE ${table} ${ddl.replace('REAL', 'REAL')}`)
-    const text = ddl.includes('REAL') ? { id: 'real', what: 'text' } : columns
+    await db.ask(`CREATE TABLE ${table} ${ddl}`)
+    const text = ddl.includes('REAL') ? { id: 'real', what: 'text' } : saleColumns
     if (ddl.includes('REAL') && values.url.startsWith('mysql')) await db.ask(`ALTER TABLE ${table} MODIFY id FLOAT`)
     const error: unknown = await opened(sinkOf({ mode: 'upsert', columns: text } as never)).catch(
       (caught: unknown) => caught,
