@@ -17,6 +17,7 @@ import { reduceByKey } from './reduce-by-key.js'
 import { shuffleBudget } from './shuffle-budget.js'
 import { socket } from './socket.js'
 import { sortBy } from './sort-by.js'
+import { sql } from './sql.js'
 import { store } from './store.js'
 import { wordCount } from './word-count.js'
 
@@ -37,6 +38,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafka,
   kafkaLatency,
   kafkaMemory,
+  sql,
   store,
   wal,
   checkpoint,
