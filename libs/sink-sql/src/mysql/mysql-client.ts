@@ -10,7 +10,7 @@ import { filled } from './mysql-literal.js'
 
 /** The call that the sink makes on a connection of `mysql2/promise`. */
 export interface MysqlClient {
-  query(sql: string, values?: unknown[]): Promise<[unknown, unknown]>
+  query(sql: string, values?: unknown[] | null): Promise<[unknown, unknown]>
 }
 
 export interface MysqlPooledClient extends MysqlClient {
@@ -54,6 +54,11 @@ interface Handling {
   before(client: MysqlClient): Promise<void>
   after(client: MysqlClient): Promise<void>
   done(isUsable: boolean): void
+  /**
+   * What to say for the values of a statement that has them in its text. For null mysql2 sends the text as it is; for `[]` it looks
+   * through all of it, but takes no `:name` in it for a placeholder where the user's connection knows such.
+   */
+  readonly noValues: null | []
 }
 
 class MysqlConnection implements ServerConnection {
@@ -72,7 +77,7 @@ class MysqlConnection implements ServerConnection {
   }
 
   async run(step: Step): Promise<Outcome> {
-    if (!isCall(step)) return this.#query(filled(step.sql, step.values ?? []))
+    if (!isCall(step)) return this.#query(step.values === undefined ? step.sql : filled(step.sql, step.values))
     const query: MysqlTransaction['query'] = async (sql, values) =>
       outcomeOf(await this.#client.query(sql, values === undefined ? undefined : [...values]))
     return { ...NOTHING, result: await step.call({ query } as never) }
@@ -80,7 +85,7 @@ class MysqlConnection implements ServerConnection {
 
   async #query(sql: string): Promise<Outcome> {
     try {
-      return outcomeOf(await this.#client.query(sql))
+      return outcomeOf(await this.#client.query(sql, this.#handling.noValues))
     } catch (error) {
       // The statement holds the records of thousands, and may be logged with the error.
       if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, 'sql')
@@ -156,6 +161,7 @@ export function ownSource(
           ready.add(connection)
         },
         after: () => Promise.resolve(),
+        noValues: null,
         done: (isUsable) => {
           giveBack(client, isUsable)
         },
@@ -164,7 +170,8 @@ export function ownSource(
   }
 }
 
-const borrowed = (idleTimeoutMs: number): Pick<Handling, 'before' | 'after'> => ({
+const borrowed = (idleTimeoutMs: number): Omit<Handling, 'done'> => ({
+  noValues: [],
   async before(client) {
     await client.query(KEEP)
     await client.query(setting(idleTimeoutMs))
@@ -244,6 +251,7 @@ export async function ownPool(
     supportBigNumbers: true,
     bigNumberStrings: true,
     multipleStatements: false,
+    namedPlaceholders: false,
     enableKeepAlive: true,
   })
   return { pool: pool as unknown as MysqlPool, close: () => pool.end() }

@@ -16,7 +16,7 @@ import {
 import { sqlError } from '../errors.js'
 import { bytesProblem, coarseTimeProblem, decimalProblem, lengthProblem } from '../room.js'
 import type { Row } from '../rows.js'
-import { query, type SqlRow, type Statement, type Steps } from '../steps.js'
+import { query, type SqlRow, type Steps } from '../steps.js'
 import { isDuplicate, isRefusal, isTransient } from './mysql-errors.js'
 import { filled, literal, PLACE } from './mysql-literal.js'
 
@@ -131,24 +131,29 @@ function* statements(
   const shape = shapeOf(dialect, plan)
   const { head, between, tail } = shape
   const overhead = Buffer.byteLength(head) + Buffer.byteLength(tail)
-  let texts: string[] = []
+  let text = ''
   let bytes = overhead
   let first = 0
-  const statement = (): Statement => ({ sql: head + texts.join(between) + tail })
   for (let at = 0; at < rows.length; at++) {
-    const text = shape.textOf(rows[at] as Row)
-    const size = Buffer.byteLength(text) + between.length
+    const row = shape.textOf(rows[at] as Row)
+    const size = bytesOf(row, limit / shape.rows) + between.length
     if (overhead + size > most) throw tooLarge(overhead + size, most)
-    if (texts.length > 0 && (bytes + size > limit || texts.length >= shape.rows)) {
-      yield { statement: statement(), rows: rows.slice(first, at) }
-      texts = []
+    if (at > first && (bytes + size > limit || at - first >= shape.rows)) {
+      yield { statement: { sql: head + text + tail }, rows: rows.slice(first, at) }
+      text = ''
       bytes = overhead
       first = at
     }
-    texts.push(text)
+    text = at === first ? row : text + between + row
     bytes += size
   }
-  if (texts.length > 0) yield { statement: statement(), rows: rows.slice(first) }
+  if (first < rows.length) yield { statement: { sql: head + text + tail }, rows: rows.slice(first) }
+}
+
+/** At least as many bytes as the text has, and exactly as many if they are more than `few`: counting them takes its time. */
+function bytesOf(text: string, few: number): number {
+  const most = 3 * text.length
+  return most <= few ? most : Buffer.byteLength(text)
 }
 
 function tooLarge(bytes: number, most: number): Error {
@@ -177,7 +182,11 @@ function shapeOf(dialect: Dialect, plan: WritePlan): Shape {
     return { head, between: ' OR ', tail: '', rows: 500, textOf: ({ values }) => `(${isKey(values)})` }
   }
   const head = `INSERT INTO ${table} (${namesOf(dialect, columns)}) VALUES `
-  const textOf = ({ values }: Row): string => `(${values.map(literal).join(',')})`
+  const textOf = ({ values }: Row): string => {
+    let text = '('
+    for (let i = 0; i < values.length; i++) text += (i === 0 ? '' : ',') + literal(values[i] ?? null)
+    return `${text})`
+  }
   return { head, between: ',', tail: onDuplicate(dialect, plan), rows: STATEMENT_ROWS, textOf }
 }
 

@@ -13,12 +13,13 @@ const ESCAPED: Readonly<Record<string, string>> = {
   '"': '\\"',
   '\\': '\\\\',
 }
-const SPECIAL = /[\0\n\r\x1a'"\\]/g
+const SPECIAL = /[\0\n\r\x1a'"\\]/
+const EACH_SPECIAL = new RegExp(SPECIAL, 'g')
 
 export function literal(value: SqlValue): string {
   switch (typeof value) {
     case 'string':
-      return `'${value.replace(SPECIAL, (char) => ESCAPED[char] ?? char)}'`
+      return SPECIAL.test(value) ? `'${value.replaceAll(EACH_SPECIAL, (char) => ESCAPED[char] ?? char)}'` : `'${value}'`
     case 'number':
     case 'bigint':
       return String(value)
