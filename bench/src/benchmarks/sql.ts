@@ -67,8 +67,7 @@ function postgres(url: string): Database {
         ]
         await client.query(sql, values)
       }
-      if (batch !== undefined)
-        await client.query(`UPDATE ${LEDGER} SET batch = $1 WHERE name = $2`, [batch, table])
+      if (batch !== undefined) await client.query(`UPDATE ${LEDGER} SET batch = $1 WHERE name = $2`, [batch, table])
       await client.query('COMMIT')
       client.release()
     },
@@ -109,7 +108,8 @@ const durable = { postgres: { fsync: 'on' }, mysql: { 'innodb-flush-method': 'fs
 
 export const sql: Benchmark = {
   name: 'sql',
-  about: 'the sinks for PostgreSQL, MariaDB and MySQL against bulk writers by hand, with and without a ledger; needs the servers',
+  about:
+    'the sinks for PostgreSQL, MariaDB and MySQL against bulk writers by hand, with and without a ledger; needs the servers',
   run: async (sizes) => [
     ...(await rowsOf('postgres', durable.postgres, postgres, sizes)),
     ...(await rowsOf('mariadb', durable.mysql, mysql, sizes)),

@@ -40,7 +40,10 @@ export function planBatch({ transaction = 'partition', offsets }: BatchOptions):
   const isKnown = transaction === 'partition' || transaction === 'batch'
   requireThat(isKnown, `there is no transaction '${String(transaction)}'; use 'partition' or 'batch'`)
   const isBatch = transaction === 'batch'
-  requireThat(isBatch || offsets === undefined, "`offsets` belong to a transaction of the batch; add transaction: 'batch'")
+  requireThat(
+    isBatch || offsets === undefined,
+    "`offsets` belong to a transaction of the batch; add transaction: 'batch'",
+  )
   if (!isBatch) return undefined
   const { store, of = () => ({}) } = offsets ?? {}
   const isOurs = store === undefined || store instanceof SqlOffsetStore

@@ -59,8 +59,13 @@ export class ServerSession implements Session {
     this.#options = options
   }
 
-  async transaction<R>(steps: () => Steps<R>, { signal, undo = false, waits = false }: TransactionOptions = {}): Promise<R> {
-    const work = this.#withDeadline(signal, waits, (deadline) => this.#retried(steps, undo, waits ? 1 : TRIES, deadline))
+  async transaction<R>(
+    steps: () => Steps<R>,
+    { signal, undo = false, waits = false }: TransactionOptions = {},
+  ): Promise<R> {
+    const work = this.#withDeadline(signal, waits, (deadline) =>
+      this.#retried(steps, undo, waits ? 1 : TRIES, deadline),
+    )
     this.#running.add(work)
     try {
       return await work

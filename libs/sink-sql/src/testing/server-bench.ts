@@ -42,7 +42,8 @@ export const inPostgres: Kind = {
     return {
       pool,
       ask,
-      processes: async () => (await ask('SELECT pid FROM pg_stat_activity WHERE usename = current_user')).map(({ pid }) => Number(pid)),
+      processes: async () =>
+        (await ask('SELECT pid FROM pg_stat_activity WHERE usename = current_user')).map(({ pid }) => Number(pid)),
       async transaction(work) {
         const client = await pool.connect()
         await work(async (sql) => (await client.query(sql)).rows as Record<string, unknown>[])
