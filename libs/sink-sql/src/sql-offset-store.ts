@@ -9,7 +9,7 @@ import { ConcurrentChange, query, type Steps } from './steps.js'
 import { making } from './table.js'
 import { Turns } from './turns.js'
 
-export const OFFSETS = 'sluice_offsets'
+const OFFSETS = 'sluice_offsets'
 const COLUMNS = ['app_name', 'stream', 'source_partition', 'next_offset'] as const
 const KEY = COLUMNS.slice(0, 3)
 

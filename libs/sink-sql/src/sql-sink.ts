@@ -18,7 +18,7 @@ import type { Dialect } from './dialect.js'
 import { sqlError } from './errors.js'
 import { Ledger, type LookUp } from './ledger-steps.js'
 import type { SinkPlan } from './sink-options.js'
-import type { Session, Steps, TransactionOptions } from './steps.js'
+import type { Steps, TransactionOptions } from './steps.js'
 import { making, makeTable, prepareTable } from './table.js'
 import { CustomWriter, RowWriter, type Apply, type Entry, type Reject, type Writer } from './writer.js'
 

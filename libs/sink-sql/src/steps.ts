@@ -9,6 +9,8 @@ export interface Statement {
   readonly values?: readonly unknown[]
   /** Whether its rows are wanted. Default: only how many it has changed. */
   readonly reads?: boolean
+  /** Of PostgreSQL's COPY: its rows, in text form. */
+  readonly copied?: string
 }
 
 /** A function that is given the transaction as users see it. What it returns, or resolves with, is the outcome's `result`. */

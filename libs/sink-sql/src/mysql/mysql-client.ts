@@ -1,5 +1,5 @@
 /** Connections to MySQL and MariaDB: a pool of ours, a pool of the user's, or one connection of theirs. */
-import type { createPool, PoolOptions } from 'mysql2/promise'
+import type { createPool } from 'mysql2/promise'
 import { messageOf, sqlError } from '../errors.js'
 import type { ServerConnection, ServerSource } from '../server/server-session.js'
 import { LOCK_TIMEOUT_MS } from '../server/server-options.js'
@@ -229,8 +229,8 @@ export function clientSource(label: string, client: MysqlClient, idleTimeoutMs: 
 export interface MysqlConnectionOptions {
   /** `mysql://user:password@host:port/database` */
   readonly url: string
-  /** Options of mysql2 that win over those in the URL, such as `ssl: { ca }`. */
-  readonly connection?: Readonly<Partial<PoolOptions>> | undefined
+  /** `PoolOptions` of mysql2 that win over those in the URL, such as `ssl: { ca }`. Its types are not needed to compile. */
+  readonly connection?: Readonly<Record<string, unknown>> | undefined
   readonly connectTimeoutMs: number
   readonly connections: number
 }

@@ -1,9 +1,10 @@
 /** Connections to PostgreSQL: a pool of ours, a pool of the user's, or one client of theirs. */
-import type { ClientConfig, Pool } from 'pg'
+import type { Pool } from 'pg'
 import { messageOf, sqlError } from '../errors.js'
 import type { ServerConnection, ServerSource } from '../server/server-session.js'
 import { Turns } from '../turns.js'
 import { isCall, NOTHING, type Outcome, type SqlRow, type Step } from '../steps.js'
+import { CopyIn } from './copy-in.js'
 import { isLost, isTransient, toSluiceError } from './postgres-errors.js'
 
 /** The calls that the sink makes on a client of the `pg` package. */
@@ -79,7 +80,16 @@ class PostgresConnection implements ServerConnection {
       const transaction: PostgresTransaction = { query: (sql, values) => this.#query(sql, values) }
       return { ...NOTHING, result: await step.call(transaction as never) }
     }
+    if (step.copied !== undefined) return this.#copy(step.sql, step.copied)
     return this.#query(step.sql, step.values)
+  }
+
+  async #copy(sql: string, rows: string): Promise<Outcome> {
+    const copy = new CopyIn(sql, rows)
+    // Only clients of our own come here: of `pg`, whose types know nothing of it.
+    void (this.#client as unknown as { query(statement: CopyIn): unknown }).query(copy)
+    await copy.done
+    return NOTHING
   }
 
   async #query(sql: string, values: readonly unknown[] = []): Promise<Outcome> {
@@ -170,8 +180,8 @@ export function clientSource(label: string, client: PostgresClient, settings: Tr
 export interface PostgresConnectionOptions {
   /** `postgres://user:password@host:port/database` */
   readonly url: string
-  /** Options of the `pg` package that win over those in the URL, such as `ssl: { ca }` or a `password` function. */
-  readonly connection?: Readonly<Partial<ClientConfig>> | undefined
+  /** `ClientConfig` of the `pg` package that wins over the URL, such as `ssl: { ca }` or a `password` function. Its types are not needed to compile. */
+  readonly connection?: Readonly<Record<string, unknown>> | undefined
   readonly connectTimeoutMs: number
   readonly connections: number
 }

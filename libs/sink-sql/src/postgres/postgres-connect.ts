@@ -35,7 +35,7 @@ export function postgresConnector(
       await session.close()
       throw error
     }
-    return { session, dialect: postgresDialect() }
+    return { session, dialect: postgresDialect({ mayCopy: url !== undefined }) }
   }
 }
 

@@ -53,9 +53,16 @@ interface PostgresColumn extends FoundColumn {
   readonly type: string
 }
 
-/** `types`: the short names of column types, by name of the column, as far as they are known. */
-export function postgresDialect(): Dialect {
+export interface PostgresDialectOptions {
+  /** Whether connections know COPY: those of a user may be anything. */
+  readonly mayCopy: boolean
+}
+
+export function postgresDialect({ mayCopy }: PostgresDialectOptions): Dialect {
+  /** Short names of column types, by name of the column. */
   const types = new Map<string, string>()
+  /** Tables for which COPY is the same as INSERT. */
+  const plain = new Set<string>()
   const dialect: Dialect = {
     name: 'PostgreSQL',
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
@@ -65,11 +72,15 @@ export function postgresDialect(): Dialect {
     ledgerTypes: { key: 'text', integer: 'bigint', text: 'text' },
     lockShared: ' FOR SHARE',
     lockExclusive: ' FOR UPDATE',
-    write: (plan, rows) => unnested(dialect, plan, types, rows),
+    write: (plan, rows) =>
+      mayCopy && plan.mode === 'insert' && plain.has(qualified(dialect, plan))
+        ? copied(dialect, plan, rows)
+        : unnested(dialect, plan, types, rows),
     sample: (plan) => rowStatement(dialect, plan, onConflict(dialect, plan)),
     *describe(table) {
       const found = yield* describe(dialect, table)
       for (const { name, type } of found?.columns ?? []) types.set(name, type)
+      if (found?.isPlain === true) plain.add(qualified(dialect, table))
       return found
     },
     keeps: (column, type) => KEPT[type].includes((column as PostgresColumn).type),
@@ -103,6 +114,44 @@ function* unnested(
     }
     const statement = { sql, values: values.map((texts) => `{${texts.join(',')}}`) }
     yield { statement, rows: rows.slice(first, at) }
+  }
+}
+
+/** Only for plain inserts; twice as fast as arrays. */
+function* copied(dialect: Dialect, plan: WritePlan, rows: readonly Row[]): Generator<RowsStatement> {
+  const names = namesOf(
+    dialect,
+    plan.columns.map(({ name }) => name),
+  )
+  const sql = `COPY ${qualified(dialect, plan)} (${names}) FROM STDIN`
+  for (let at = 0; at < rows.length;) {
+    const first = at
+    let text = ''
+    for (; at < rows.length && at - first < STATEMENT_ROWS && text.length < STATEMENT_CHARS; at++) {
+      const values = rows[at]?.values ?? []
+      for (let i = 0; i < values.length; i++) text += (i === 0 ? '' : '\t') + fieldOf(values[i] ?? null)
+      text += '\n'
+    }
+    yield { statement: { sql, copied: text }, rows: rows.slice(first, at) }
+  }
+}
+
+const FIELD_ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
+const FIELD_SPECIAL = /[\\\t\n\r]/
+
+/** A value in the text form of COPY. */
+function fieldOf(value: SqlValue): string {
+  switch (typeof value) {
+    case 'string':
+      return FIELD_SPECIAL.test(value) ? value.replace(/[\\\t\n\r]/g, (char) => FIELD_ESCAPES[char] ?? char) : value
+    case 'number':
+    case 'bigint':
+      return String(value)
+    case 'boolean':
+      return value ? 't' : 'f'
+    default:
+      if (value === null) return '\\N'
+      return value instanceof Date ? timeOf(value) : `\\\\x${hexOf(value)}`
   }
 }
 
@@ -154,7 +203,8 @@ function timeOf(time: Date): string {
 
 const DESCRIBE = `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS declared, t.typname AS type, a.attnotnull AS notnull,
     a.atthasdef OR a.attidentity <> '' AS hasdefault, a.attgenerated <> '' OR a.attidentity = 'a' AS generated, a.atttypmod AS room,
-    coalesce(l.collisdeterministic, true) AS exact, c.relkind AS kind, c.relpersistence AS persistence
+    coalesce(l.collisdeterministic, true) AS exact, c.relkind AS kind, c.relpersistence AS persistence,
+    NOT (c.relrowsecurity OR c.relhasrules) AS plain
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation l ON l.oid = a.attcollation
   WHERE c.oid = to_regclass($1)`
@@ -162,11 +212,12 @@ const DESCRIBE = `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod)
 function* describe(
   dialect: Dialect,
   table: TableName,
-): Steps<(FoundTable & { columns: PostgresColumn[] }) | undefined> {
+): Steps<(FoundTable & { columns: PostgresColumn[]; isPlain: boolean }) | undefined> {
   const rows = yield* query(DESCRIBE, [qualified(dialect, table)])
   const [first] = rows
   if (first === undefined) return undefined
-  return { columns: rows.map(columnOf), problem: problemOf(first) }
+  // COPY knows no rules, and is not allowed where rows are secured one by one.
+  return { columns: rows.map(columnOf), problem: problemOf(first), isPlain: first['plain'] === true }
 }
 
 function columnOf(row: SqlRow): PostgresColumn {

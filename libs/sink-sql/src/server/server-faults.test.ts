@@ -151,6 +151,28 @@ function tests(values: SqlValues, kind: Kind): void {
     }
   })
 
+  test('E9: a connection that is cut at any byte leaves nothing or all, and the retry completes it', async () => {
+    const sink = await bench.opened(bench.sinkOf({ url: proxied() }))
+    await bench.put(sink, [])
+    const before = { ...proxy.passed }
+    const batchOf = (batchTime: number) => sales(...[1, 2, 3, 4, 5].map((id) => batchTime + id))
+    await bench.put(sink, batchOf(2_000), { batchTime: 2_000 })
+    const bytes = { up: proxy.passed.up - before.up, down: proxy.passed.down - before.down }
+    const wanted = batchOf(2_000)
+    let batchTime = 2_000
+    for (const direction of ['up', 'down'] as const)
+      for (let cut = 0; cut < 12; cut++) {
+        batchTime += 1_000
+        proxy.cutAfter(Math.floor((bytes[direction] * cut) / 12), direction)
+        const failed = await bench.put(sink, batchOf(batchTime), { batchTime }).catch((error: unknown) => error)
+        proxy.passAgain()
+        if (!Array.isArray(failed)) expect(failed).toMatchObject({ code: 'CONNECTION_FAILED', retryable: true })
+        await bench.put(sink, batchOf(batchTime), { batchTime, attempt: 1 })
+        wanted.push(...batchOf(batchTime))
+      }
+    expect(await bench.rows()).toEqual(wanted.map(({ id, what }) => [id, what]))
+  })
+
   test('a connection that is cut at any byte while it is made fails start, in words, and the next start succeeds', async () => {
     await bench.opened(bench.sinkOf({ url: proxied() }))
     const bytes = { ...proxy.passed }
