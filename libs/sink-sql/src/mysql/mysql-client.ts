@@ -143,12 +143,12 @@ export function ownSource(
   label: string,
   pool: MysqlPool,
   idleTimeoutMs: number,
-  close: () => Promise<void>,
+  end: Pick<ServerSource, 'close' | 'cutOff'>,
 ): ServerSource {
   const ready = new WeakSet<object>()
   return {
     ...shared(label),
-    close,
+    ...end,
     async acquire() {
       const client = await pool.getConnection()
       // The pool gives the same connection in another wrapper each time.
@@ -238,7 +238,7 @@ export interface MysqlConnectionOptions {
 /** A pool of our own. Rejects when mysql2 is not there. */
 export async function ownPool(
   options: MysqlConnectionOptions,
-): Promise<{ pool: MysqlPool; close: () => Promise<void> }> {
+): Promise<{ pool: MysqlPool } & Pick<ServerSource, 'close' | 'cutOff'>> {
   const { url, connection, connectTimeoutMs, connections } = options
   const driver = await loadDriver()
   const pool = driver.createPool({
@@ -254,7 +254,18 @@ export async function ownPool(
     namedPlaceholders: false,
     enableKeepAlive: true,
   })
-  return { pool: pool as unknown as MysqlPool, close: () => pool.end() }
+  const open = new Set<{ destroy(): void }>()
+  pool.on('connection', (connection) => {
+    open.add(connection)
+    connection.once('end', () => open.delete(connection))
+  })
+  return {
+    pool: pool as unknown as MysqlPool,
+    close: () => pool.end(),
+    cutOff: () => {
+      for (const connection of open) connection.destroy()
+    },
+  }
 }
 
 async function loadDriver(): Promise<{ createPool: typeof createPool }> {

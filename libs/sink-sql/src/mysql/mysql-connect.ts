@@ -36,8 +36,8 @@ export function mysqlConnector(
 async function sourceOf(place: MysqlPlace, label: string, limits: ServerLimits): Promise<ServerSource> {
   if (place.client !== undefined) return clientSource(label, place.client, limits.idleTimeoutMs)
   if (place.pool !== undefined) return pooledSource(label, place.pool, limits.idleTimeoutMs)
-  const { pool, close } = await ownPool({ ...place, ...limits, url: place.url.replace(/^mariadb:/, 'mysql:') })
-  return ownSource(label, pool, limits.idleTimeoutMs, close)
+  const { pool, ...end } = await ownPool({ ...place, ...limits, url: place.url.replace(/^mariadb:/, 'mysql:') })
+  return ownSource(label, pool, limits.idleTimeoutMs, end)
 }
 
 const LOOK = `SELECT VERSION() AS version, @@max_allowed_packet AS packet, @@character_set_client AS charset,

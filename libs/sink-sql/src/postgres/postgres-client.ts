@@ -139,11 +139,12 @@ export function pooledSource(
   label: string,
   pool: PostgresPool,
   settings: TransactionSettings,
-  close: () => Promise<void>,
+  { close, cutOff: cutAll = () => undefined }: Pick<ServerSource, 'close' | 'cutOff'>,
 ): ServerSource {
   return {
     ...shared(label),
     close,
+    cutOff: cutAll,
     async acquire() {
       const client = await pool.connect()
       return new PostgresConnection(client, settings, (isUsable) => {
@@ -189,7 +190,7 @@ export interface PostgresConnectionOptions {
 /** A pool of our own. Rejects when the `pg` package is not there. */
 export async function ownPool(
   options: PostgresConnectionOptions,
-): Promise<{ pool: PostgresPool; close: () => Promise<void> }> {
+): Promise<{ pool: PostgresPool } & Required<Pick<ServerSource, 'close' | 'cutOff'>>> {
   const driver = await loadDriver()
   const { url, connection, connectTimeoutMs, connections } = options
   const pool = new driver.Pool({
@@ -200,7 +201,20 @@ export async function ownPool(
     keepAlive: true,
   })
   pool.on('error', () => undefined)
-  return { pool, close: () => pool.end() }
+  const clients = new Set<PostgresClient>()
+  pool.on('connect', (client) => {
+    clients.add(client)
+    // Its end may come with the last word of its beginning, before anybody could listen.
+    client.on('error', () => undefined)
+  })
+  pool.on('remove', (client) => clients.delete(client))
+  return {
+    pool,
+    close: () => pool.end(),
+    cutOff: () => {
+      clients.forEach(cutOff)
+    },
+  }
 }
 
 async function loadDriver(): Promise<{ Pool: typeof Pool }> {

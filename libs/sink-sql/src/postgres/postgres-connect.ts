@@ -42,9 +42,9 @@ export function postgresConnector(
 async function sourceOf(place: PostgresPlace, label: string, limits: ServerLimits): Promise<ServerSource> {
   const settings = { idleTimeoutMs: limits.idleTimeoutMs, lockTimeoutMs: LOCK_TIMEOUT_MS }
   if (place.client !== undefined) return clientSource(label, place.client, settings)
-  if (place.pool !== undefined) return pooledSource(label, place.pool, settings, () => Promise.resolve())
-  const { pool, close } = await ownPool({ ...place, ...limits })
-  return pooledSource(label, pool, settings, close)
+  if (place.pool !== undefined) return pooledSource(label, place.pool, settings, { close: () => Promise.resolve() })
+  const { pool, ...end } = await ownPool({ ...place, ...limits })
+  return pooledSource(label, pool, settings, end)
 }
 
 /** The settings that our promise rests on, and that are not ours to change. */

@@ -45,7 +45,7 @@ const known: readonly Mode[] = ['update', 'delete']
 /** Modes in which the rows of a partition come in the order of their keys. */
 const byKey: readonly Mode[] = ['upsert', 'insertIgnore', 'update', 'delete', 'batch']
 
-const many: Partial<Record<Mode, number>> = { insert: 100_000, update: 1_000, delete: 1_000, custom: 1_000 }
+const many: Partial<Record<Mode, number>> = { insert: 100_000, update: 500, delete: 500, custom: 1_000 }
 const awkward = awkwardOrders(awkwardTexts, awkwardBytes)
 
 /** A hundred thousand records take their time on a busy machine. */
@@ -85,7 +85,7 @@ function conformance(name: string, values: SqlValues, modes: readonly Mode[], pl
       broken: () =>
         postgresSink<Order>({ url: 'postgres://a:b@127.0.0.1:1/none', table: 'orders', ...writesIn('none').insert }),
       deadlineMs: 120_000,
-      manyRecords: modes.length > 1 ? (many[mode] ?? 20_000) : 20_000,
+      manyRecords: modes.length > 1 ? (many[mode] ?? 5_000) : 5_000,
       skip: byKey.includes(mode) ? mayReorder : [],
     })
   }

@@ -28,7 +28,10 @@ export interface ServerSource {
   /** Where it is, without secrets. */
   readonly label: string
   acquire(): Promise<ServerConnection>
+  /** Says goodbye to the server, and waits for it. */
   close(): Promise<void>
+  /** Ends what is left, without waiting for anybody. */
+  cutOff?(): void
   /** Whether the database has undone the transaction, and it may succeed when it is tried again. */
   isTransient(error: unknown): boolean
   /** Whether the connection is lost. */
@@ -47,6 +50,7 @@ export interface ServerSessionOptions {
 const TRIES = 10
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 1_000
+const GOODBYE_MS = 2_000
 
 export class ServerSession implements Session {
   readonly #source: ServerSource
@@ -220,8 +224,13 @@ export class ServerSession implements Session {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled(this.#running)
-    // A connection that fails now is none that anybody needs.
-    await this.#source.close().catch(() => undefined)
+    const timer = new AbortController()
+    const closed = this.#source.close().finally(() => {
+      timer.abort()
+    })
+    // A server that hangs says nothing; a connection that fails now is none that anybody needs.
+    await Promise.allSettled([Promise.race([closed, this.#options.clock.sleep(GOODBYE_MS, timer.signal)])])
+    this.#source.cutOff?.()
   }
 }
 

@@ -78,7 +78,7 @@ export function awkwardOrders(awkwardTexts: readonly string[], awkwardBytes: rea
 
 /** What a table has before modes `update` and `delete` are tested: a row for each record of the suite. */
 export const STALE = 'not updated yet'
-const STALE_ROWS = 1_000
+const STALE_ROWS = 700
 
 export function staleOrders(awkward: readonly Order[]): Order[] {
   const all = [...Array.from({ length: STALE_ROWS }, (_, index) => order(`order ${String(index)}`, index)), ...awkward]
