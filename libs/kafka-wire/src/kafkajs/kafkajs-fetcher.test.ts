@@ -1,3 +1,4 @@
+import { systemClock } from '@sluice/core'
 import { expect, it } from 'vitest'
 import type { Cluster } from './inner.js'
 import { errorOfCode } from './inner.js'
@@ -21,7 +22,10 @@ function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>) {
       },
     },
   }
-  return { asked, fetcher: new KafkajsFetcher(cluster as unknown as Cluster) }
+  return {
+    asked,
+    fetcher: new KafkajsFetcher(cluster as unknown as Cluster, { clock: systemClock, timeoutMs: 30_000 }),
+  }
 }
 
 async function leadersOf(fetcher: KafkajsFetcher, partitions: readonly number[]): Promise<unknown[]> {
