@@ -72,7 +72,9 @@ function lateClock(): { clock: Clock; ring: () => void } {
     monotonic: () => systemClock.monotonic(),
     yield: () => systemClock.yield(),
     sleep: (ms, signal) =>
-      ms === TIMEOUT_MS ? Promise.race([rung(bell.signal), systemClock.sleep(10 * ms, signal)]) : systemClock.sleep(ms, signal),
+      ms === TIMEOUT_MS
+        ? Promise.race([rung(bell.signal), systemClock.sleep(10 * ms, signal)])
+        : systemClock.sleep(ms, signal),
   }
   return {
     clock,
