@@ -25,7 +25,7 @@ export const LOST: ErrorClass = {
   retryable: true,
 }
 
-/** `secrets` are cut out of what the driver says. */
+/** `label` is where the server is, without secrets; drivers do not say them. */
 export function serverError(error: unknown, label: string, { code, remedy, retryable }: ErrorClass): SluiceError {
   if (isSluiceError(error)) return error
   // Of several addresses that refuse, Node.js has no message.
