@@ -25,8 +25,9 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
   --checkpoint DIR       where the log goes from which a run is resumed (default: OUT/checkpoint)
   --take-over            resume a run whose process hangs
-  --no-database          write no SQLite database
+  --no-database          no database in DIR, files only
   --redis URL            also count in Redis, e.g. redis://localhost:6379
+  --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
 `
@@ -71,6 +72,8 @@ export interface Options {
   readonly database: boolean
   /** Where Redis is; undefined: nothing goes there. */
   readonly redis: string | undefined
+  /** Undefined: in no server. */
+  readonly sql: string | undefined
   readonly fresh: boolean
 }
 
@@ -106,6 +109,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     takeOver: values['take-over'] === true,
     database: values['no-database'] !== true,
     redis: readRedis(values.redis),
+    sql: readSql(values.sql),
     fresh: values.fresh === true,
   }
 }
@@ -137,6 +141,7 @@ function readValues(args: readonly string[]) {
         'take-over': { type: 'boolean' },
         'no-database': { type: 'boolean' },
         redis: { type: 'string' },
+        sql: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -252,5 +257,13 @@ function readRedis(text: string | undefined): string | undefined {
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {
   if (text === '') throw new UsageError(`${option} takes a ${kind}, not an empty name`)
+  return text
+}
+
+/** The password in it is not for messages. */
+function readSql(text: string | undefined): string | undefined {
+  const isRight =
+    text === undefined || (URL.canParse(text) && /^(postgres(ql)?|mysql|mariadb):$/.test(new URL(text).protocol))
+  if (!isRight) throw new UsageError('--sql takes postgres: or mysql://user:password@host:port/database')
   return text
 }

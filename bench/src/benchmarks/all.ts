@@ -19,6 +19,7 @@ import { redis } from './redis.js'
 import { shuffleBudget } from './shuffle-budget.js'
 import { socket } from './socket.js'
 import { sortBy } from './sort-by.js'
+import { sql } from './sql.js'
 import { store } from './store.js'
 import { wordCount } from './word-count.js'
 
@@ -40,6 +41,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafkaLatency,
   kafkaMemory,
   kafkaPeers,
+  sql,
   store,
   wal,
   checkpoint,

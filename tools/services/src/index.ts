@@ -16,5 +16,6 @@ export { kafkaJsConfig, makeTopic, type KafkaSaslValues, type KafkaValues, type 
 export type { KafkaOptions } from './kafka/kafka.js'
 export type { RedisTlsValues, RedisValues } from './redis/redis.js'
 export type { RedisOptions } from './redis/server.js'
+export type { SqlValues } from './sql/values.js'
 export type { OptionsOf, ServiceName, ValuesOf } from './registry.js'
 export type { ServerProcess } from './server-process.js'
