@@ -25,7 +25,8 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
   --checkpoint DIR       where the log goes from which a run is resumed (default: OUT/checkpoint)
   --take-over            resume a run whose process hangs
-  --no-database          no database in DIR, files only
+  --no-database          write no SQLite database
+  --redis URL            also count in Redis, e.g. redis://localhost:6379
   --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
@@ -71,6 +72,8 @@ export interface Options {
   readonly database: boolean
   /** Undefined: in no server. */
   readonly sql: string | undefined
+  /** Where Redis is; undefined: nothing goes there. */
+  readonly redis: string | undefined
   readonly fresh: boolean
 }
 
@@ -106,6 +109,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     takeOver: values['take-over'] === true,
     database: values['no-database'] !== true,
     sql: readSql(values.sql),
+    redis: readRedis(values.redis),
     fresh: values.fresh === true,
   }
 }
@@ -137,6 +141,7 @@ function readValues(args: readonly string[]) {
         'take-over': { type: 'boolean' },
         'no-database': { type: 'boolean' },
         sql: { type: 'string' },
+        redis: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -242,6 +247,12 @@ function readCheckpoint(values: Values): string | undefined {
     if (alone !== undefined) throw new UsageError(`--${alone} is about a run that has a folder; name it with --out`)
   }
   return readPath('--checkpoint', values.checkpoint)
+}
+
+/** What it holds is not repeated: there may be a password in it. */
+function readRedis(text: string | undefined): string | undefined {
+  if (text === undefined || (/^rediss?:\/\/[^/]/.test(text) && URL.canParse(text))) return text
+  throw new UsageError('--redis takes redis://HOST:PORT, or rediss:// for TLS')
 }
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {

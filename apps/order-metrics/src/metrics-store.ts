@@ -84,7 +84,7 @@ function storedMetrics([[kind, name], { total, window }]: Pair<Subject, Standing
 }
 
 /** Names come from the data, and a column of text takes no NUL and no halves of characters. */
-function storable(name: string): string {
+export function storable(name: string): string {
   return name.replace(/\0|\p{Surrogate}/gu, '\ufffd')
 }
 

@@ -9,18 +9,7 @@ import type { UndecodableRecord } from './record.js'
 import { until } from './testing/context.js'
 import { describeOnKafka, type Run, type TextOptions } from './testing/on-kafka.js'
 import { numbered } from './testing/topics.js'
-
-/** The client with some of its methods in another form. */
-function withMethods(client: KafkaClient, methods: Partial<KafkaClient>): KafkaClient {
-  return new Proxy(client, {
-    get(target, name) {
-      const own = methods[name as keyof KafkaClient]
-      if (own !== undefined) return own
-      const value: unknown = target[name as keyof KafkaClient]
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
-}
+import { withMethods } from './testing/with-methods.js'
 
 function away(message = 'nobody there; wait'): SluiceError {
   return new SluiceError({ code: 'CONNECTION_FAILED', component: 'test', message, retryable: true })

@@ -6,6 +6,8 @@ import { kcatService } from './kafka/kcat.js'
 import { mysqlService } from './sql/mysql.js'
 import { mariadb, mysql } from './sql/mysql-products.js'
 import { postgresService } from './sql/postgres.js'
+import { redisClusterService, redisSentinelService } from './redis/redis-groups.js'
+import { redisService, redisTlsService } from './redis/redis.js'
 import type { ServiceModule } from './service.js'
 
 export const services = {
@@ -19,6 +21,10 @@ export const services = {
   'mariadb-tls': mysqlService({ name: 'mariadb-tls', product: mariadb, tls: true }),
   mysql: mysqlService({ name: 'mysql', product: mysql, tls: false }),
   'mysql-tls': mysqlService({ name: 'mysql-tls', product: mysql, tls: true }),
+  redis: redisService,
+  'redis-tls': redisTlsService,
+  'redis-cluster': redisClusterService,
+  'redis-sentinel': redisSentinelService,
 }
 
 export type ServiceName = keyof typeof services
