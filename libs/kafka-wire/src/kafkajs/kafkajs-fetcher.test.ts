@@ -5,8 +5,8 @@ import { errorOfCode } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 
 /** A cluster of which the test says who leads each partition, by the list's index, and who is dead. */
-function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>) {
-  const asked = { leaders, lookUps: 0 }
+function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>, timeoutMs = 30_000) {
+  const asked = { leaders, lookUps: 0, hanging: 0 }
   const brokers = [0, 1, 2, 3].map((nodeId) => ({ nodeId }))
   const cluster = {
     connect: () => Promise.resolve(),
@@ -16,6 +16,7 @@ function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>) {
       metadata: null as unknown,
       refreshMetadata: () => {
         asked.lookUps++
+        if (asked.hanging-- > 0) return new Promise<void>(() => undefined)
         const partitionMetadata = asked.leaders.map((leader, partitionId) => ({ partitionId, leader }))
         cluster.brokerPool.metadata = { topicMetadata: [{ topic: 'orders', partitionMetadata }] }
         return Promise.resolve()
@@ -24,7 +25,7 @@ function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>) {
   }
   return {
     asked,
-    fetcher: new KafkajsFetcher(cluster as unknown as Cluster, { clock: systemClock, timeoutMs: 30_000 }),
+    fetcher: new KafkajsFetcher(cluster as unknown as Cluster, { clock: systemClock, timeoutMs }),
   }
 }
 
@@ -67,4 +68,11 @@ it('says that a partition has no leader, and looks again', async () => {
   await expect(leadersOf(fetcher, [0])).rejects.toEqual(errorOfCode(5))
   asked.leaders = [3]
   expect(await leadersOf(fetcher, [0])).toEqual([[3, [0]]])
+})
+
+it('gives up a look-up that hangs, so that the next one is not held up by it', async () => {
+  const { asked, fetcher } = fakeCluster([1], new Set(), 10)
+  asked.hanging = 1
+  await expect(leadersOf(fetcher, [0])).rejects.toMatchObject({ code: 'TIMEOUT', retryable: true })
+  expect(await leadersOf(fetcher, [0])).toEqual([[1, [0]]])
 })
