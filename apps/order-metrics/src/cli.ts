@@ -25,7 +25,7 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
   --checkpoint DIR       where the log goes from which a run is resumed (default: OUT/checkpoint)
   --take-over            resume a run whose process hangs
-  --no-database          no database in DIR, files only
+  --no-database          write no SQLite database
   --redis URL            also count in Redis, e.g. redis://localhost:6379
   --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --fresh                first remove the results of an earlier run from DIR
@@ -70,10 +70,10 @@ export interface Options {
   readonly checkpoint: string | undefined
   readonly takeOver: boolean
   readonly database: boolean
-  /** Where Redis is; undefined: nothing goes there. */
-  readonly redis: string | undefined
   /** Undefined: in no server. */
   readonly sql: string | undefined
+  /** Where Redis is; undefined: nothing goes there. */
+  readonly redis: string | undefined
   readonly fresh: boolean
 }
 
@@ -108,8 +108,8 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     checkpoint: readCheckpoint(values),
     takeOver: values['take-over'] === true,
     database: values['no-database'] !== true,
-    redis: readRedis(values.redis),
     sql: readSql(values.sql),
+    redis: readRedis(values.redis),
     fresh: values.fresh === true,
   }
 }
@@ -140,8 +140,8 @@ function readValues(args: readonly string[]) {
         checkpoint: { type: 'string' },
         'take-over': { type: 'boolean' },
         'no-database': { type: 'boolean' },
-        redis: { type: 'string' },
         sql: { type: 'string' },
+        redis: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

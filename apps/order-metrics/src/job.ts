@@ -105,8 +105,8 @@ async function streamTo(
   })
   writeResults(metrics, results, blacklist !== undefined)
   if (database) storeMetrics(metrics.standings, results.directory)
-  if (redis !== undefined) countInRedis(metrics.standings, redis, results.directory)
   if (sql !== undefined) storeMetricsInServer(metrics.standings, sql)
+  if (redis !== undefined) countInRedis(metrics.standings, redis, results.directory)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()
