@@ -126,11 +126,20 @@ class KafkaChaos {
     const { kills, random, log } = this.#options
     for (let i = 1; i <= kills; i++) {
       const isEarly = random() < EARLY_SHARE
-      if (!isEarly) await nextBatch(this.#app as RunningApp, this.#options.out)
+      if (!isEarly) await this.#nextBatch()
       await sleep(random() * (isEarly ? LONGEST_START_MS : LONGEST_RUN_MS))
       await this.#killApp(isEarly)
       this.#app = startApp(this.#args)
       log(`app ${String(i)}/${String(kills)}: ${JSON.stringify(this.#counts)}`)
+    }
+  }
+
+  /** What the producer says is told with what went wrong: without its lines there are no batches. */
+  async #nextBatch(): Promise<void> {
+    try {
+      await nextBatch(this.#app as RunningApp, this.#options.out, this.#producer?.done)
+    } catch (error) {
+      throw new Error(`no batch; the producer says:\n${this.#producer?.said() ?? ''}`, { cause: error })
     }
   }
 
@@ -191,6 +200,7 @@ function startProducer({ bootstrap, topic, data, linesPerSecond }: KafkaChaosOpt
   done.catch(() => undefined)
   return {
     done,
+    said: () => stderr,
     isRunning: () => child.exitCode === null && child.signalCode === null,
     stop: () => child.kill('SIGKILL'),
   }
