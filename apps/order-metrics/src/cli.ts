@@ -27,6 +27,7 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --take-over            resume a run whose process hangs
   --no-database          write no SQLite database
   --redis URL            also count in Redis, e.g. redis://localhost:6379
+  --mongo URL            also count in MongoDB, e.g. mongodb://localhost:27017
   --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
@@ -74,6 +75,8 @@ export interface Options {
   readonly sql: string | undefined
   /** Where Redis is; undefined: nothing goes there. */
   readonly redis: string | undefined
+  /** Where MongoDB is; undefined: nothing goes there. */
+  readonly mongo: string | undefined
   readonly fresh: boolean
 }
 
@@ -110,6 +113,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     database: values['no-database'] !== true,
     sql: readSql(values.sql),
     redis: readRedis(values.redis),
+    mongo: readMongo(values.mongo),
     fresh: values.fresh === true,
   }
 }
@@ -142,6 +146,7 @@ function readValues(args: readonly string[]) {
         'no-database': { type: 'boolean' },
         sql: { type: 'string' },
         redis: { type: 'string' },
+        mongo: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -253,6 +258,11 @@ function readCheckpoint(values: Values): string | undefined {
 function readRedis(text: string | undefined): string | undefined {
   if (text === undefined || (/^rediss?:\/\/[^/]/.test(text) && URL.canParse(text))) return text
   throw new UsageError('--redis takes redis://HOST:PORT, or rediss:// for TLS')
+}
+
+function readMongo(text: string | undefined): string | undefined {
+  if (text === undefined || /^mongodb(\+srv)?:\/\/[^/]/.test(text)) return text
+  throw new UsageError('--mongo takes mongodb://HOST:PORT')
 }
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {

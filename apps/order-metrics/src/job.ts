@@ -5,6 +5,7 @@ import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
+import { countInMongo } from './metrics-mongo.js'
 import { countInRedis } from './metrics-redis.js'
 import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
 import { isHeader } from './orders.js'
@@ -82,7 +83,7 @@ interface Ended {
 async function streamTo(
   results: Results,
   inputs: Inputs,
-  { batchMs, windowMs, limits, partitions, takeOver, database, redis, sql }: Options,
+  { batchMs, windowMs, limits, partitions, takeOver, database, mongo, redis, sql }: Options,
   { stdout, stderr }: Terminal,
 ): Promise<Ended> {
   const view = viewFor(stdout, stderr, batchMs)
@@ -107,6 +108,7 @@ async function streamTo(
   if (database) storeMetrics(metrics.standings, results.directory)
   if (sql !== undefined) storeMetricsInServer(metrics.standings, sql)
   if (redis !== undefined) countInRedis(metrics.standings, redis, results.directory)
+  if (mongo !== undefined) countInMongo(metrics.standings, mongo, results.directory)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()

@@ -15,6 +15,7 @@ import { wal } from './wal.js'
 import { window } from './window.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
+import { mongo } from './mongo.js'
 import { redis } from './redis.js'
 import { shuffleBudget } from './shuffle-budget.js'
 import { socket } from './socket.js'
@@ -46,5 +47,6 @@ export const benchmarks: readonly Benchmark[] = [
   wal,
   checkpoint,
   idle,
+  mongo,
   redis,
 ]

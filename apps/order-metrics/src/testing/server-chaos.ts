@@ -9,7 +9,10 @@ export interface ServerChaosOptions {
   /** Lines to be sent, one each, with line ends. */
   readonly file: string
   readonly out: string
-  readonly sql: string
+  /** Options of the app that name the server. */
+  readonly server: readonly string[]
+  /** What the app may end with, when its server is away; of a conflict, a fence or a refused record nothing is said there. */
+  readonly away: RegExp
   /** How often the app is killed. */
   readonly kills: number
   /** How often the server is killed and started again. */
@@ -29,10 +32,6 @@ export interface ServerChaosCounts {
 const SENDER = fileURLToPath(new URL('../../dist/testing/sender.js', import.meta.url))
 const LINES_PER_SECOND = 400
 const LONGEST_PAUSE_MS = 2_500
-/** What the app may end with, when its server is away; of a conflict, a fence or a refused record nothing is said here. */
-const AWAY =
-  /\[sink-sql\] \S+: .*; is the server up, and may this machine reach it\?|\[sink-sql\] \S+ has not done within \d+ ms|write\w+ has not ended within \d+ ms/
-
 /** Resolves when the app has come to its end; rejects when it ended in another way than it may. */
 export async function runServerChaos(options: ServerChaosOptions): Promise<ServerChaosCounts> {
   const sender = spawn(process.execPath, [SENDER, options.file, String(LINES_PER_SECOND)], {
@@ -43,13 +42,13 @@ export async function runServerChaos(options: ServerChaosOptions): Promise<Serve
   try {
     const [port] = (await once(sender.stdout, 'data')) as [Buffer]
     const connect = ['--connect', `127.0.0.1:${port.toString().trim()}`, '--sequenced', '--batch', '100']
-    const args = [...connect, '--partitions', '2', '--out', options.out, '--no-database', '--sql', options.sql]
+    const args = [...connect, '--partitions', '2', '--out', options.out, '--no-database', ...options.server]
     app = startApp(args)
     while (counts.kills < options.kills || counts.restarts < options.restarts) {
       const ended = await during(app, options.random() * LONGEST_PAUSE_MS)
-      if (ended !== undefined) app = again(ended, args, counts)
+      if (ended !== undefined) app = again(ended, args, options, counts)
       else if (options.random() * (options.kills + options.restarts) < options.kills)
-        app = await kill(app, args, counts)
+        app = await kill(app, args, options, counts)
       else {
         await options.restartServer()
         counts.restarts++
@@ -57,7 +56,7 @@ export async function runServerChaos(options: ServerChaosOptions): Promise<Serve
       options.log(JSON.stringify(counts))
     }
     sender.stdin.write('all\n')
-    for (let exit = await app.exited; exit.code !== 0; exit = await app.exited) app = again(exit, args, counts)
+    for (let exit = await app.exited; exit.code !== 0; exit = await app.exited) app = again(exit, args, options, counts)
     return counts
   } finally {
     app?.signal('SIGKILL')
@@ -70,16 +69,26 @@ async function during(app: RunningApp, ms: number): Promise<AppExit | undefined>
   return Promise.race([app.exited, sleep(ms, undefined)])
 }
 
-async function kill(app: RunningApp, args: readonly string[], counts: ServerChaosCounts): Promise<RunningApp> {
+async function kill(
+  app: RunningApp,
+  args: readonly string[],
+  options: ServerChaosOptions,
+  counts: ServerChaosCounts,
+): Promise<RunningApp> {
   app.signal('SIGKILL')
   const exit = await app.exited
-  if (exit.signal !== 'SIGKILL') return again(exit, args, counts)
+  if (exit.signal !== 'SIGKILL') return again(exit, args, options, counts)
   counts.kills++
   return startApp(args)
 }
 
-function again(exit: AppExit, args: readonly string[], counts: ServerChaosCounts): RunningApp {
-  if (!AWAY.test(exit.stderr)) throw new Error(`the app ended by itself: ${JSON.stringify(exit, undefined, 1)}`)
+function again(
+  exit: AppExit,
+  args: readonly string[],
+  { away }: ServerChaosOptions,
+  counts: ServerChaosCounts,
+): RunningApp {
+  if (!away.test(exit.stderr)) throw new Error(`the app ended by itself: ${JSON.stringify(exit, undefined, 1)}`)
   counts.givenUp++
   return startApp(args)
 }
