@@ -124,6 +124,8 @@ export function idKey(id: unknown): string {
       return `b${String(id)}`
     case 'object':
       if (id !== null) return objectKey(id)
+      break
+    default:
   }
   throw new Error(`is ${kindOf(id)}`)
 }

@@ -1,5 +1,5 @@
 /** From records to what is written: one write for each document, one for each record where it inserts or runs operations of one's own. */
-import type { AnyBulkWriteOperation, Document, Filter } from 'mongodb'
+import type { AnyBulkWriteOperation, Document } from 'mongodb'
 import { GUARDS, idKey, requireDocument, requireFields } from './documents.js'
 import { messageOf, mongoError } from './errors.js'
 import { isCollection, type AnyWrite } from './mongo-sink.config.js'

@@ -69,10 +69,21 @@ class MongoSink implements Sink<unknown> {
     const { database, writeConcern, callTimeoutMs = DEFAULT_CALL_TIMEOUT_MS, ledger = true, collection } = this.#options
     const concern = { w: 'majority', journal: true, ...writeConcern } as const
     const store = (this.#store ??= new Store(this.#options, database, concern, context.clock, callTimeoutMs))
-    await store.call('connecting', context.signal, () => store.db.command({ ping: 1 }))
+    await this.#connect(store, context.signal)
     await requireAccess(store, this.#mode, typeof collection === 'string' ? collection : undefined, context)
     if (ledger) await new Ledger(store, this.#ledgerName).claim(context)
     if (this.#options.transaction === true) await requireTransactions(store, this.#ledgerName, context)
+  }
+
+  /** A client that has not connected the first time never does. */
+  async #connect(store: Store, signal: AbortSignal): Promise<void> {
+    try {
+      await store.call('connecting', signal, () => store.db.command({ ping: 1 }))
+    } catch (error) {
+      if (this.#store === store) this.#store = undefined
+      await store.close()
+      throw error
+    }
   }
 
   async writePartition(

@@ -2,7 +2,7 @@
  * A server with transactions, as far as the sink uses one: what stands in for MongoDB in the tests has none that undo anything. It
  * runs one transaction at a time, on a copy that commit puts in place. Faults are options.
  */
-import type { Document } from 'mongodb'
+import { ObjectId, type Document } from 'mongodb'
 import { idKey } from '../documents.js'
 import type { GivenClient } from '../mongo-sink.config.js'
 
@@ -188,7 +188,9 @@ class SimulatedCollection {
     return this.#update(filter ?? {}, update ?? { replacement }, options)
   }
 
-  #insert(document: Document, session: Session | undefined): void {
+  #insert(given: Document, session: Session | undefined): void {
+    // The driver makes one where there is none.
+    const document = '_id' in given ? given : { ...given, _id: new ObjectId() }
     const rows = this.#server.rows(this.#name, session)
     const key = idKey(document['_id'])
     if (rows.has(key)) throw serverError({ code: 11_000, message: 'duplicate key _id_' })
