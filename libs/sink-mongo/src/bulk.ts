@@ -81,7 +81,7 @@ async function lookUp(
   duplicates: readonly Failure[],
 ): Promise<readonly Failure[]> {
   const ids = duplicates.map(({ item: { id = '' } }) => id)
-  const path = guard === undefined ? '_id' : mode.guardField(guard)
+  const path = guard === undefined ? '_id' : guard.path
   const found = await store.call('reading guards', signal, () =>
     store
       .collection(name)

@@ -21,7 +21,7 @@ type Of = Pick<BatchPartitionId, 'app' | 'output'>
 
 /** Short, and without dots: the name of a field in each document. */
 export function ownerOf({ app, output }: Of): string {
-  return createHash('sha256').update(`${app}\0${output}`).digest('hex').slice(0, 16)
+  return createHash('sha256').update(`${app}\0${output}`).digest('base64url').slice(0, 11)
 }
 
 const idOf = ({ app, output }: Of): string => `${app}:${output}`

@@ -20,12 +20,23 @@ export interface Write {
   readonly operations: readonly AnyBulkWriteOperation<AnyDocument>[]
 }
 
-/** Says in a document what has been written there. */
+/** Says in a document what has been written there. All of it is made once for a partition. */
 export interface Guard {
-  /** Stands for the application and the output. */
-  readonly owner: string
   readonly batchTime: number
-  readonly partition: number
+  /** Its name among the guards of a document, and its path from the document's top. */
+  readonly name: string
+  readonly path: string
+  /** What a filter asks of it: that the document is to be written. */
+  readonly condition: Document
+  /** The guards of a document that nobody else has written to. */
+  readonly mark: Document
+}
+
+/** `owner` stands for the application and the output. */
+export function guardOf({ isOverwriting }: Mode, owner: string, batchTime: number, partition: number): Guard {
+  const name = isOverwriting ? owner : `${owner}_${String(partition)}`
+  const condition = { $not: isOverwriting ? { $gt: batchTime } : { $gte: batchTime } }
+  return { batchTime, name, path: `${GUARDS}.${name}`, condition, mark: { [name]: batchTime } }
 }
 
 /** How a mode's writes become operations, and how their guards are read. */
@@ -47,8 +58,11 @@ export interface Mode {
     guard: Guard | undefined,
     upsert: boolean,
   ): readonly AnyBulkWriteOperation<AnyDocument>[]
-  /** The path of the guard that tells whether a document has been written. */
-  guardField(guard: Guard): string
+  /**
+   * Overwriting ones have one guard for the output: they apply unless the document is of a later batch (E9). What must be done once has a
+   * guard for each partition (E20).
+   */
+  readonly isOverwriting: boolean
   /** Whether the guard that a document has says that the write is done, or has been overtaken by a later one. */
   isDone(held: unknown, guard: Guard): boolean
 }
@@ -71,17 +85,13 @@ export function planMode(options: AnyWrite): Mode {
 const NOTHING = { body: {}, set: {}, operations: [] }
 const keep = (): void => undefined
 
-/** Overwriting ones have one guard for the output: they apply unless the document is of a later batch (E9). */
 const overwriting = {
   isMerged: true,
   isNumbered: false,
+  isOverwriting: true,
   check: keep,
-  guardField: ({ owner }: Guard) => `${GUARDS}.${owner}`,
   isDone: (held: unknown, { batchTime }: Guard) => typeof held === 'number' && held >= batchTime,
 }
-
-/** What must be done once has a guard for each partition (E20). */
-const onceField = ({ owner, partition }: Guard): string => `${GUARDS}.${owner}_${String(partition)}`
 
 function insertMode({ id, document }: AnyWrite): Mode {
   const isNumbered = id === undefined
@@ -91,7 +101,7 @@ function insertMode({ id, document }: AnyWrite): Mode {
     isNumbered,
     merge: keep,
     check: keep,
-    guardField: onceField,
+    isOverwriting: false,
     isDone: (held, { batchTime }) => isNumbered || held === batchTime,
     writeOf(record) {
       const body = documentOf(record, document)
@@ -102,8 +112,7 @@ function insertMode({ id, document }: AnyWrite): Mode {
     operations({ body }, _id, guard) {
       // Without an `_id` of ours the driver makes one.
       const whole: Document = _id === undefined ? { ...body } : { ...body, _id }
-      if (guard !== undefined && !isNumbered)
-        whole[GUARDS] = { [onceField(guard).slice(GUARDS.length + 1)]: guard.batchTime }
+      if (guard !== undefined && !isNumbered) whole[GUARDS] = guard.mark
       return [{ insertOne: { document: whole as AnyDocument } }]
     },
   }
@@ -118,8 +127,8 @@ function replaceMode({ id = '_id', document }: AnyWrite): Mode {
       into.body = body
     },
     operations({ body }, _id = '', guard, upsert) {
-      const guards = guard && { [GUARDS]: { [guard.owner]: guard.batchTime } }
-      return [{ replaceOne: { filter: notNewer(_id, guard), replacement: { ...body, _id, ...guards }, upsert } }]
+      const guards = guard && { [GUARDS]: guard.mark }
+      return [{ replaceOne: { filter: filterOf(_id, guard), replacement: { ...body, _id, ...guards }, upsert } }]
     },
   }
 }
@@ -134,16 +143,16 @@ function upsertMode({ id = '_id', fields }: AnyWrite): Mode {
       into.body = { ...into.body, ...body }
     },
     operations({ body }, _id = '', guard, upsert) {
-      const set = guard === undefined ? body : { ...body, [overwriting.guardField(guard)]: guard.batchTime }
+      const set = guard === undefined ? body : { ...body, [guard.path]: guard.batchTime }
       // A document of an `_id` alone.
       const update = Object.keys(set).length === 0 ? { $setOnInsert: { _id } } : { $set: set }
-      return [{ updateOne: { filter: notNewer(_id, guard), update, upsert } }]
+      return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
     },
   }
 }
 
-function notNewer(_id: string | undefined, guard: Guard | undefined): Document {
-  return guard === undefined ? { _id } : { _id, [overwriting.guardField(guard)]: { $not: { $gt: guard.batchTime } } }
+function filterOf(_id: string, guard: Guard | undefined): Document {
+  return guard === undefined ? { _id } : { _id, [guard.path]: guard.condition }
 }
 
 function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({}) }: AnyWrite): Mode {
@@ -151,7 +160,7 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
     name: 'increment',
     isMerged: true,
     isNumbered: false,
-    guardField: onceField,
+    isOverwriting: false,
     isDone: (held, { batchTime }) => typeof held === 'number' && held >= batchTime,
     writeOf(record) {
       const [body, fields] = [requiredFields(by(record)), withoutId(requiredFields(set(record)))]
@@ -172,14 +181,12 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
           throw new Error(`the sum of field ${name} in this batch is more than a number holds`)
     },
     operations({ body, set: fields }, _id = '', guard, upsert) {
-      const path = guard === undefined ? undefined : onceField(guard)
-      const filter = path === undefined ? { _id } : { _id, [path]: { $not: { $gte: guard?.batchTime } } }
-      const sets = path === undefined ? fields : { ...fields, [path]: guard?.batchTime }
+      const sets = guard === undefined ? fields : { ...fields, [guard.path]: guard.batchTime }
       const update = {
         ...(Object.keys(body).length > 0 && { $inc: body }),
         ...(Object.keys(sets).length > 0 && { $set: sets }),
       }
-      return [{ updateOne: { filter, update, upsert } }]
+      return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
     },
   }
 }
@@ -204,7 +211,7 @@ function customMode({ operations }: AnyWrite): Mode {
     isNumbered: false,
     merge: keep,
     check: keep,
-    guardField: onceField,
+    isOverwriting: false,
     isDone: () => false,
     writeOf(record) {
       const given = operations?.(record)

@@ -94,7 +94,7 @@ describe('documents', () => {
     ['undefined', { a: { b: undefined } }, /field a field b is undefined/],
     ['half a character', { a: ['\ud800'] }, /half a character/],
     ['an instance', { a: new Error('x') }, /an instance of Error/],
-    ['NUL in a name', { 'a\0': 1 }, /name is no text/],
+    ['NUL in a name', { 'a\0': 1 }, /name that is no text/],
     ['more than 16 MiB', { a: 'x'.repeat(2 ** 24) }, /16 MiB/],
   ])('%s is none', (_, document, message) => {
     expect(() => {
@@ -368,6 +368,26 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
     expect(Object.values(guards._sluice)).toEqual([3_000, 3_000, 3_000])
     for (const sink of [counters, latest]) await sink.close?.()
   })
+
+  test.each(['replace', 'upsert'] as const)(
+    'E9: by %s, what lands after a later batch leaves it as it is',
+    async (mode) => {
+      const [drive, name] = [new Drive(), newName()]
+      const sink = mongoSink<Count>({ ...place(name), mode, id: 'key' } as MongoSinkOptions<Count>)
+      await drive.open(sink)
+      await drive.write(sink, [{ key: 'a', by: 2 }], { id: { batchTime: 2_000 } })
+      // As it was when the older batch asked the ledger.
+      const ledger = reader.db(DATABASE).collection<{ _id: string }>('sluice_ledger')
+      await ledger.updateOne({ _id: `${drive.app}:to-0` }, { $unset: { newest: 1, plan: 1, partitions: 1 } })
+      const late = ['a', 'b'].map((key) => ({ key, by: 1 }))
+      await drive.write(sink, late)
+      expect(await plain(name)).toEqual([
+        { _id: 'a', key: 'a', by: 2 },
+        { _id: 'b', key: 'b', by: 1 },
+      ])
+      await sink.close?.()
+    },
+  )
 
   test('E8: without its fence nothing is written', async () => {
     const [drive, name] = [new Drive(), newName()]

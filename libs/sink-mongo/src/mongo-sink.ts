@@ -5,7 +5,7 @@ import { writeItems, type BulkTarget, type Item, type Refused } from './bulk.js'
 import { mongoError } from './errors.js'
 import { guaranteeOf } from './guarantee.js'
 import { Ledger, ownerOf, type Entry } from './ledger.js'
-import { planMode, refusal, Writes, type Guard, type Mode, type Write } from './modes.js'
+import { guardOf, planMode, refusal, Writes, type Guard, type Mode, type Write } from './modes.js'
 import {
   checkOptions,
   DEFAULT_CALL_TIMEOUT_MS,
@@ -125,9 +125,9 @@ class MongoSink implements Sink<unknown> {
     const entry = await ledger.begin(id, signal)
     // Dead letters of a partition that is done may be more now.
     if (entry?.isDone === true && indexes === undefined) return
-    const guard = guardOf(id)
+    const guard = guardOf(this.#mode, ownerOf(id), id.batchTime, id.partition)
     const numbers = indexes ?? numbersOf(writes.length, entry, id)
-    const items = itemsOf(writes, this.#mode.isNumbered ? { guard, numbers } : undefined)
+    const items = itemsOf(writes, this.#mode.isNumbered ? { prefix: prefixOf(id), numbers } : undefined)
     const refused = await this.#write(own, guard, items)
     if (refused.length > 0 && this.#mode.isNumbered && indexes === undefined)
       await ledger.note(id, refusedEntry(refused, items, numbers, entry), signal)
@@ -139,9 +139,8 @@ class MongoSink implements Sink<unknown> {
   async #writeInTransaction(own: Try): Promise<void> {
     const { store, ledger, id, context } = own
     const { signal, indexes } = context
-    const guard = guardOf(id)
     const numbering = this.#mode.isNumbered
-      ? { guard, numbers: indexes ?? own.writes.map((_, number) => number) }
+      ? { prefix: prefixOf(id), numbers: indexes ?? own.writes.map((_, number) => number) }
       : undefined
     for (let items = itemsOf(own.writes, numbering); ;) {
       const refused = await inTransaction(store, signal, async (session) => {
@@ -213,7 +212,7 @@ class MongoSink implements Sink<unknown> {
   /** The letters say themselves which they are. */
   async #settledIndexes(id: BatchPartitionId, collection: string): Promise<readonly number[]> {
     const store = this.#opened()
-    const prefix = prefixOf(guardOf(id))
+    const prefix = prefixOf(id)
     const found = await store.call('reading dead letters', undefined, () =>
       store
         .collection(collection)
@@ -235,24 +234,19 @@ class MongoSink implements Sink<unknown> {
   }
 }
 
-function guardOf(id: BatchPartitionId): Guard {
-  return { owner: ownerOf(id), batchTime: id.batchTime, partition: id.partition }
-}
-
 /** How the `_id`s of a partition begin that the sink makes. */
-function prefixOf({ owner, batchTime, partition }: Guard): string {
-  return `${owner}-${String(batchTime)}-${String(partition)}-`
+function prefixOf(id: BatchPartitionId): string {
+  return `${ownerOf(id)}-${String(id.batchTime)}-${String(id.partition)}-`
 }
 
 interface Numbering {
-  readonly guard: Guard
+  readonly prefix: string
   readonly numbers: readonly number[]
 }
 
 function itemsOf(writes: readonly Write[], numbering?: Numbering): readonly Item[] {
   if (numbering === undefined) return writes.map((write) => ({ write, id: write.id }))
-  const prefix = prefixOf(numbering.guard)
-  return writes.map((write, at) => ({ write, id: `${prefix}${String(numbering.numbers[at])}` }))
+  return writes.map((write, at) => ({ write, id: `${numbering.prefix}${String(numbering.numbers[at])}` }))
 }
 
 /** The same number for the same record, also where a run before has sent some to the dead letters, which are left out now. */
