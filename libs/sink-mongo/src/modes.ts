@@ -20,6 +20,9 @@ export interface Write {
   readonly operations: readonly AnyBulkWriteOperation<AnyDocument>[]
 }
 
+/** What a record becomes: a write without its place. Made field by field, as spreading them takes longer than all the rest. */
+type Part = Pick<Write, 'id' | 'body' | 'set' | 'operations'>
+
 /** Says in a document what has been written there. All of it is made once for a partition. */
 export interface Guard {
   readonly batchTime: number
@@ -47,9 +50,9 @@ export interface Mode {
   /** Whether `_id`s are the sink's own: they then are the guard. */
   readonly isNumbered: boolean
   /** Throws for a record that has none, with the reason as a clause. */
-  writeOf(record: unknown): Omit<Write, 'collection' | 'indexes'>
+  writeOf(record: unknown): Part
   /** Adds a later write of the same document to an earlier one. */
-  merge(into: Write, from: Omit<Write, 'collection' | 'indexes'>): void
+  merge(into: Write, from: Part): void
   /** Throws where the sum of what was merged is nothing to write. */
   check(write: Write): void
   operations(
@@ -82,7 +85,13 @@ export function planMode(options: AnyWrite): Mode {
   }
 }
 
-const NOTHING = { body: {}, set: {}, operations: [] }
+const NO_FIELDS: Document = {}
+const NO_OPERATIONS: Write['operations'] = []
+
+function partOf(id: string | undefined, body: Document, set = NO_FIELDS, operations = NO_OPERATIONS): Part {
+  return { id, body, set, operations }
+}
+
 const keep = (): void => undefined
 
 const overwriting = {
@@ -107,7 +116,7 @@ function insertMode({ id, document }: AnyWrite): Mode {
       const body = documentOf(record, document)
       if (isNumbered && Object.hasOwn(body, '_id'))
         throw new Error("has an _id; use it with id: '_id', or leave it out")
-      return { ...NOTHING, id: id === undefined ? undefined : idOf(record, id), body }
+      return partOf(id === undefined ? undefined : idOf(record, id), body)
     },
     operations({ body }, _id, guard) {
       // Without an `_id` of ours the driver makes one.
@@ -122,13 +131,13 @@ function replaceMode({ id = '_id', document }: AnyWrite): Mode {
   return {
     ...overwriting,
     name: 'replace',
-    writeOf: (record) => ({ ...NOTHING, id: idOf(record, id), body: documentOf(record, document) }),
+    writeOf: (record) => partOf(idOf(record, id), documentOf(record, document)),
     merge(into, { body }) {
       into.body = body
     },
     operations({ body }, _id = '', guard, upsert) {
-      const guards = guard && { [GUARDS]: guard.mark }
-      return [{ replaceOne: { filter: filterOf(_id, guard), replacement: { ...body, _id, ...guards }, upsert } }]
+      const replacement = guard === undefined ? { ...body, _id } : { ...body, _id, [GUARDS]: guard.mark }
+      return [{ replaceOne: { filter: filterOf(_id, guard), replacement, upsert } }]
     },
   }
 }
@@ -138,7 +147,7 @@ function upsertMode({ id = '_id', fields }: AnyWrite): Mode {
   return {
     ...overwriting,
     name: 'upsert',
-    writeOf: (record) => ({ ...NOTHING, id: idOf(record, id), body: withoutId(requiredFields(fieldsOf(record))) }),
+    writeOf: (record) => partOf(idOf(record, id), withoutId(requiredFields(fieldsOf(record)))),
     merge(into, { body }) {
       into.body = { ...into.body, ...body }
     },
@@ -169,7 +178,7 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
         if (typeof value !== 'bigint' && !Number.isFinite(value))
           throw new Error(`field ${name} is ${String(value)}, which cannot be added`)
       }
-      return { ...NOTHING, id: idOf(record, id), body, set: fields }
+      return partOf(idOf(record, id), body, fields)
     },
     merge(into, { body, set: fields }) {
       into.set = { ...into.set, ...fields }
@@ -182,10 +191,9 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
     },
     operations({ body, set: fields }, _id = '', guard, upsert) {
       const sets = guard === undefined ? fields : { ...fields, [guard.path]: guard.batchTime }
-      const update = {
-        ...(Object.keys(body).length > 0 && { $inc: body }),
-        ...(Object.keys(sets).length > 0 && { $set: sets }),
-      }
+      const update: Document = {}
+      if (Object.keys(body).length > 0) update['$inc'] = body
+      if (Object.keys(sets).length > 0) update['$set'] = sets
       return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
     },
   }
@@ -216,7 +224,7 @@ function customMode({ operations }: AnyWrite): Mode {
     writeOf(record) {
       const given = operations?.(record)
       if (!Array.isArray(given)) throw new Error('has no array of operations')
-      return { ...NOTHING, id: undefined, operations: given as AnyBulkWriteOperation<AnyDocument>[] }
+      return partOf(undefined, NO_FIELDS, NO_FIELDS, given as AnyBulkWriteOperation<AnyDocument>[])
     },
     operations: ({ operations: own }) => own,
   }
@@ -279,13 +287,14 @@ export class Writes {
     }
   }
 
-  #add(collection: string, write: Omit<Write, 'collection' | 'indexes'>, index: number): void {
-    const own = { ...write, collection, indexes: [index] }
+  #add(collection: string, part: Part, index: number): void {
+    const { id, body, set, operations } = part
+    const own: Write = { collection, id, indexes: [index], body, set, operations }
     if (this.#mode.name === 'custom' || this.#mode.isNumbered) {
       this.#writes.push(own)
       return
     }
-    const key = `${collection}\0${keyOf(write.id)}`
+    const key = `${collection}\0${keyOf(id)}`
     if (!this.#mode.isMerged) {
       // Which of them a document is from could not be told again.
       if (this.#seen.has(key)) throw new Error('has the _id of another one in its partition')
@@ -296,7 +305,7 @@ export class Writes {
     const before = this.#merged.get(key)
     if (before === undefined) this.#merged.set(key, own)
     else {
-      this.#mode.merge(before, write)
+      this.#mode.merge(before, part)
       before.indexes.push(index)
     }
   }
