@@ -14,5 +14,7 @@ export { startProxy, type Direction, type Proxy, type ProxyOptions } from './pro
 export { readWithJava, readWithKcat, type OracleRecord, type ReadOptions } from './kafka/oracles.js'
 export { kafkaJsConfig, makeTopic, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
 export type { KafkaOptions } from './kafka/kafka.js'
+export { dfsAdmin, type HdfsOptions, type HdfsValues } from './hadoop/hdfs.js'
+export type { S3Values } from './s3/versitygw.js'
 export type { OptionsOf, ServiceName, ValuesOf } from './registry.js'
 export type { ServerProcess } from './server-process.js'

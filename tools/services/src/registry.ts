@@ -1,8 +1,10 @@
 /** Every service that tests can ask for. */
 import { messageOf, ServiceError } from './errors.js'
+import { hdfsService } from './hadoop/hdfs.js'
 import { kafkaService } from './kafka/kafka.js'
 import { kafkaSaslService } from './kafka/kafka-sasl.js'
 import { kcatService } from './kafka/kcat.js'
+import { s3Service } from './s3/versitygw.js'
 import type { ServiceModule } from './service.js'
 
 export const services = {
@@ -10,6 +12,8 @@ export const services = {
   kafka3: kafkaService({ name: 'kafka3', brokers: 3 }),
   'kafka-sasl': kafkaSaslService,
   kcat: kcatService,
+  hdfs: hdfsService,
+  s3: s3Service,
 }
 
 export type ServiceName = keyof typeof services
