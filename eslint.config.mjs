@@ -74,7 +74,7 @@ export default defineConfig(
   },
   {
     // And what tests of connectors share, which is not published.
-    files: [...TESTS, 'libs/{kafka-wire,source-kafka}/src/testing/**/*.ts'],
+    files: [...TESTS, 'libs/{kafka-wire,sink-hdfs,source-kafka}/src/testing/**/*.ts'],
     rules: {
       '@nx/enforce-module-boundaries': moduleBoundaries(packageLayersInTests),
       '@typescript-eslint/no-non-null-assertion': 'off',

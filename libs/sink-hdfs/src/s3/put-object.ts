@@ -28,7 +28,7 @@ const CONFLICT_TRIES = 8
 const CONFLICT_PAUSE_MS = 50
 
 /** What stands at a key: who wrote it, an empty text where somebody else than this package did. Undefined where there is nothing. */
-export async function writerAt(client: Pick<S3Client, 'send'>, place: ObjectPlace): Promise<Writer | undefined> {
+async function writerAt(client: Pick<S3Client, 'send'>, place: ObjectPlace): Promise<Writer | undefined> {
   try {
     const { Metadata = {} } = await client.send(new HeadObjectCommand(place))
     return decodeURIComponent(Metadata[WRITER] ?? '')

@@ -39,7 +39,7 @@ export function s3(options: S3Options = {}): SchemeFileSystem {
   return { scheme: options.scheme ?? 's3', fileSystem: new S3FileSystem(client, settings) }
 }
 
-export function newClient({ config, timeoutMs = DEFAULT_TIMEOUT_MS }: S3Options): S3Client {
+function newClient({ config, timeoutMs = DEFAULT_TIMEOUT_MS }: S3Options): S3Client {
   const requestHandler = { requestTimeout: timeoutMs, connectionTimeout: timeoutMs, throwOnRequestTimeout: true }
   return new S3Client({ requestHandler, ...config })
 }
@@ -98,11 +98,12 @@ class S3FileSystem implements FileSystem {
     const key = `${Bucket}/${Key}`
     if (this.#folders.has(key)) return true
     if (!ask) return false
-    const { KeyCount = 0 } = await this.#client.send(
-      new ListObjectsV2Command({ Bucket, Prefix: `${Key}/`, MaxKeys: 1 }),
-    )
-    if (KeyCount > 0) this.#remember(key)
-    return KeyCount > 0
+    const Prefix = Key === '' ? '' : `${Key}/`
+    const { KeyCount = 0 } = await this.#client.send(new ListObjectsV2Command({ Bucket, Prefix, MaxKeys: 1 }))
+    // A bucket may be empty.
+    const isThere = KeyCount > 0 || Key === ''
+    if (isThere) this.#remember(key)
+    return isThere
   }
 
   #remember(folder: string): void {
