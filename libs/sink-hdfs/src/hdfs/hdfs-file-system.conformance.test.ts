@@ -12,5 +12,5 @@ await describeWithServices({ describe, test }, ['hdfs'], 'HDFS', (values) => {
     return { fileSystem, root, close: () => fileSystem.removeTree(root) }
   }
   fileSystemConformance({ describe, test, name: 'HDFS', open })
-  logConformance({ describe, test, name: 'HDFS', open, damages: 8 })
+  logConformance({ describe, test, name: 'HDFS', open, damages: 4 })
 })

@@ -37,7 +37,14 @@ const NOT_NOW = new Set([
   'SafeModeException',
   'ObserverRetryOnActiveException',
   'ServerTooBusyException',
+  // What a DataNode says that does not reach its NameNode.
+  'ConnectException',
+  'EOFException',
+  'SocketException',
+  'SocketTimeoutException',
 ])
+// A NameNode that has just started, or that has lost all DataNodes.
+const NO_DATA_NODE = 'Failed to find datanode'
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 
@@ -68,7 +75,8 @@ export class WebHdfs {
     const answer = (await this.ask({ ...operation, query: { ...operation.query, noredirect: 'true' } }, signal)) as
       { readonly Location?: string } | undefined
     if (answer?.Location === undefined) throw new Error('the NameNode names no DataNode')
-    return this.#settings.dataNodeUrl(answer.Location)
+    // It is escaped only in part: letters of other scripts are not.
+    return this.#settings.dataNodeUrl(answer.Location.replace(/[^\x21-\x7e]/gu, encodeURIComponent))
   }
 
   /** One request to a DataNode. */
@@ -135,7 +143,7 @@ export class WebHdfs {
 
 /** Whether it may be gone when it is tried again: no answer, or one that says so. */
 function isPassing(error: unknown): boolean {
-  if (error instanceof RemoteFailure) return NOT_NOW.has(error.exception)
+  if (error instanceof RemoteFailure) return NOT_NOW.has(error.exception) || error.message.startsWith(NO_DATA_NODE)
   return !isSluiceError(error) && error instanceof Error && 'code' in error
 }
 
