@@ -24,6 +24,8 @@ export interface ObjectPlace {
 export type Writer = string
 
 const WRITER = 'sluice-writer'
+// Said for each part, and again when they are put together.
+const CHECKSUM = 'CRC32'
 const CONFLICT_TRIES = 8
 const CONFLICT_PAUSE_MS = 50
 
@@ -142,17 +144,23 @@ class MultipartUpload {
     const place = this.#place
     if (this.#uploadId === undefined) {
       const begun = await this.#client.send(
-        new CreateMultipartUploadCommand({ ...place, Metadata: metadataOf(this.#writer) }),
+        new CreateMultipartUploadCommand({ ...place, Metadata: metadataOf(this.#writer), ChecksumAlgorithm: CHECKSUM }),
         abortable(this.#signal),
       )
       this.#uploadId = begun.UploadId
     }
     const PartNumber = this.#parts.length + 1
-    const { ETag, ...checksums } = await this.#client.send(
-      new UploadPartCommand({ ...place, UploadId: this.#uploadId, PartNumber, Body: part }),
+    const { ETag, ChecksumCRC32 } = await this.#client.send(
+      new UploadPartCommand({
+        ...place,
+        UploadId: this.#uploadId,
+        PartNumber,
+        Body: part,
+        ChecksumAlgorithm: CHECKSUM,
+      }),
       abortable(this.#signal),
     )
-    this.#parts.push({ PartNumber, ETag, ChecksumCRC32: checksums.ChecksumCRC32 })
+    this.#parts.push({ PartNumber, ETag, ChecksumCRC32 })
   }
 
   async complete(): Promise<void> {

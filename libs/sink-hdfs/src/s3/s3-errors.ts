@@ -27,8 +27,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
 }
 
 /** What was thrown as an error of Sluice that names the path. */
-export function s3Error(doing: string, path: string, cause: unknown): SluiceError {
-  if (isSluiceError(cause)) return cause
+export function s3Error(doing: string, path: string, thrown: unknown): SluiceError {
+  if (isSluiceError(thrown)) return thrown
+  const cause = withoutRequest(thrown)
   const status = statusOf(cause)
   const name = nameOf(cause)
   if (name === 'NoSuchKey' || name === 'NotFound') return missing(path, cause)
@@ -57,4 +58,13 @@ export function unfit(doing: string, path: string, why: string): SluiceError {
 
 export function unsupported(what: 'append' | 'rename' | 'link', path: string): SluiceError {
   return fail('FILE_SYSTEM_UNSUPPORTED', `S3 cannot ${what} (${path}); ask supports.${what} first`)
+}
+
+/** The client's errors hold the whole request, signature and all, which must not reach a log. */
+function withoutRequest(thrown: unknown): unknown {
+  if (statusOf(thrown) === undefined && !(thrown instanceof Error && '$metadata' in thrown)) return thrown
+  const { name, message, stack, cause } = thrown as Error
+  const $metadata = { httpStatusCode: statusOf(thrown) }
+  // Of the source of what was written, where that is what failed.
+  return Object.assign(new Error(message, { cause }), { name, stack, $metadata })
 }

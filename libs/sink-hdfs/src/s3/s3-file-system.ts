@@ -3,10 +3,12 @@
  * as the consoles of S3 make them; where files are there is a folder, too.
  */
 import {
+  AbortMultipartUploadCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -22,6 +24,7 @@ import {
   type SchemeFileSystem,
 } from '@sluice/core'
 import { requireThat } from '../errors.js'
+import type { Leftovers } from '../files/leftovers.js'
 import { folderOf, parsePath } from '../files/paths.js'
 import { checkRange } from '../files/ranges.js'
 import { ObjectWriter, type ObjectPlace, type PutOutcome } from './put-object.js'
@@ -48,7 +51,7 @@ function newClient({ config, timeoutMs = DEFAULT_TIMEOUT_MS }: S3Options): S3Cli
 const KNOWN_FOLDERS = 1_000
 const DELETE_KEYS = 1_000
 
-class S3FileSystem implements FileSystem {
+class S3FileSystem implements FileSystem, Leftovers {
   readonly '~sluice' = 'file-system/1'
   readonly name = 'S3'
   readonly supports = { append: false, rename: false, link: false }
@@ -252,6 +255,18 @@ class S3FileSystem implements FileSystem {
     return this.#run('sync folder', path, async () => {
       if (placeOf(path).Key === '' || (await this.#isFolder(path, true))) return
       throw (await this.stat(path)) === undefined ? missing(path) : unfit('sync', path, 'it is no folder; give one')
+    })
+  }
+
+  /** Ends uploads below a folder that nobody will complete. Gives their number. */
+  removeUnfinished(path: string, isOurs: (name: string) => boolean): Promise<number> {
+    return this.#run('remove uploads below', path, async () => {
+      const { Bucket, Key } = placeOf(path)
+      const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: `${Key}/` }))
+      const ours = Uploads.filter(({ Key: key = '' }) => isOurs(key.slice(key.lastIndexOf('/') + 1)))
+      for (const { Key: key, UploadId } of ours)
+        await this.#client.send(new AbortMultipartUploadCommand({ Bucket, Key: key, UploadId }))
+      return ours.length
     })
   }
 

@@ -13,6 +13,7 @@ import {
   type WriteContext,
 } from '@sluice/core'
 import { failureOf, messageOf } from '../errors.js'
+import { hasLeftovers } from '../files/leftovers.js'
 import { below } from '../files/paths.js'
 import { Compaction } from './compaction.js'
 import { planOf, type FileSinkOptions, type FileSinkPlan } from './file-sink.config.js'
@@ -63,7 +64,9 @@ class FileSink implements Sink<unknown> {
     const ledger = this.#ledgerOf(key)
     await ledger.prepare()
     await requireLogAhead(ledger, context)
-    const { compact } = this.#plan
+    const { compact, fileSystem, path } = this.#plan
+    // Of runs before this one: it has begun nothing yet.
+    if (hasLeftovers(fileSystem)) await fileSystem.removeUnfinished(path, (name) => name.includes(`-${key}.`))
     if (compact === undefined) return
     const compaction = new Compaction({ ...this.#plan, compact }, ledger, key, context)
     await compaction.resume()
