@@ -10,6 +10,8 @@ import type { Row } from '../row.js'
 
 const ROWS = 400_000
 const PARTITIONS = 4
+/** More than a file has. */
+const FILE_BYTES = 2 ** 24
 const AIM = 0.8
 const BUCKET = 'bench'
 
@@ -74,7 +76,8 @@ async function openS3(): Promise<Place> {
   return {
     name: 'S3',
     root: `s3://${BUCKET}`,
-    fileSystem: s3({ client }).fileSystem,
+    // In one request, too.
+    fileSystem: s3({ client, partBytes: FILE_BYTES }).fileSystem,
     put: (path, body) =>
       client.send(new PutObjectCommand({ Bucket: BUCKET, Key: path.replace(`s3://${BUCKET}/`, ''), Body: body })),
     close: async () => {
@@ -122,7 +125,7 @@ function contestsOf(place: Place, rdd: Rdd<Order>, orders: readonly Order[]): Co
 /** Bytes that count. */
 async function bySink({ root, fileSystem }: Place, rdd: Rdd<Order>, format: FileFormat<Order>): Promise<number> {
   const path = `${root}/${newIdentity()}`
-  await rdd.writeTo(fileSink<Order>({ path, fileSystem, format }))
+  await rdd.writeTo(fileSink<Order>({ path, fileSystem, format, bufferBytes: FILE_BYTES }))
   const listed = await committedFiles(path, fileSystem)
   return listed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }

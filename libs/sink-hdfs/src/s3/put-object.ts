@@ -202,5 +202,6 @@ async function* partsOf(
     held.push(rest)
     heldBytes += rest.byteLength
   }
-  if (heldBytes > 0) yield Buffer.concat(held)
+  const [only] = held
+  if (only !== undefined) yield held.length === 1 ? only : Buffer.concat(held)
 }

@@ -163,6 +163,8 @@ class PartFiles {
   readonly #signal: AbortSignal
   readonly #name: string
   readonly #byFolder = new Map<string, PartFile>()
+  #last: PartFile | undefined
+  #lastFolder = ''
 
   constructor(plan: FileSinkPlan, id: BatchPartitionId, signal: AbortSignal) {
     this.#plan = plan
@@ -175,8 +177,14 @@ class PartFiles {
 
   fileOf(record: unknown, batchTime: number): PartFile {
     const folder = this.#plan.folderOf?.(record, batchTime) ?? ''
-    const standing = this.#byFolder.get(folder)
-    if (standing !== undefined) return standing
+    // Most records go where the one before went.
+    if (this.#last !== undefined && folder === this.#lastFolder) return this.#last
+    this.#last = this.#byFolder.get(folder) ?? this.#begin(folder)
+    this.#lastFolder = folder
+    return this.#last
+  }
+
+  #begin(folder: string): PartFile {
     const { path, fileSystem, format, bufferBytes } = this.#plan
     const place = {
       fileSystem,
