@@ -18,6 +18,10 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+export function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
+
 /** Throws `ARGUMENT_INVALID` unless `condition` holds. */
 export function requireThat(condition: boolean, component: string, message: string): asserts condition {
   if (!condition) throw failureOf(component)('ARGUMENT_INVALID', message)

@@ -168,7 +168,7 @@ await describeWithServices({ describe, test }, ['s3'], 'S3', (values) => {
     const race = (name: string, identityOf: (i: number) => string) =>
       Promise.allSettled(
         all.map((i) =>
-          sound.createFrom?.(`${root}/${name}`, piecesOf(Buffer.from(identityOf(i))), { identity: identityOf(i) }),
+          sound.createFrom!(`${root}/${name}`, piecesOf(Buffer.from(identityOf(i))), { identity: identityOf(i) }),
         ),
       )
     const foreign = await race('foreign', (i) => `writer ${String(i)}`)
@@ -195,12 +195,12 @@ await describeWithServices({ describe, test }, ['s3'], 'S3', (values) => {
       await look()
       yield Buffer.from('end')
     }
-    await sound.createFrom?.(`${root}/large`, pieces())
+    await sound.createFrom!(`${root}/large`, pieces())
     expect(seen).toBeUndefined()
     expect(await sound.stat(`${root}/large`)).toMatchObject({ sizeBytes: 10 * MIB + 3 })
     const end = await sound.read(`${root}/large`, { start: 10 * MIB - 1, length: 10 })
     expect(Buffer.from(end).toString()).toBe('xend')
-    const failing = sound.createFrom?.(`${root}/failed`, failingAfter(part))
+    const failing = sound.createFrom!(`${root}/failed`, failingAfter(part))
     await expect(failing).rejects.toMatchObject({ message: expect.stringContaining('the source failed') as string })
     expect(await namesIn(sound, root)).toEqual(['large'])
     expect(await uploadsBelow(root)).toEqual([])
@@ -222,7 +222,7 @@ await describeWithServices({ describe, test }, ['s3'], 'S3', (values) => {
     const never = new Promise(() => undefined)
     const part = Buffer.alloc(5 * MIB)
     for (const each of [`x=1/${name.replace('00000', '00001')}`, 'x=1/of-others.txt'])
-      void sound.makeDirectory(`${root}/x=1`).then(() => sound.createFrom?.(`${root}/${each}`, piecesOf(part, never)))
+      void sound.makeDirectory(`${root}/x=1`).then(() => sound.createFrom!(`${root}/${each}`, piecesOf(part, never)))
     await expect.poll(() => uploadsBelow(root), { timeout: 20_000 }).toHaveLength(2)
     await batchWithRetries(() => fileSink({ path: root, fileSystem: sound, format: text<string>() }), RECORDS)
     expect(await uploadsBelow(root)).toEqual([expect.stringContaining('of-others') as string])
@@ -303,9 +303,7 @@ await describeWithServices({ describe, test }, ['hdfs'], 'HDFS', (values) => {
   test('E23: of 20 writers that race for a name one wins', async () => {
     const root = rootOf()
     await sound.makeDirectory(root)
-    const tries = Array.from({ length: 20 }, (_, i) =>
-      sound.createFrom?.(`${root}/a`, piecesOf(Buffer.from(String(i)))),
-    )
+    const tries = Array.from({ length: 20 }, (_, i) => sound.createFrom!(`${root}/a`, piecesOf(Buffer.from(String(i)))))
     const outcomes = await Promise.allSettled(tries)
     const winner = outcomes.findIndex(({ status }) => status === 'fulfilled')
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
@@ -371,7 +369,7 @@ await describeWithInstalled({ describe, test }, ['hdfs'], 'an HDFS that is broke
         yield await killed()
         for (let i = 0; i < 16; i++) yield new Uint8Array(MIB)
       }
-      await expect(hasty.createFrom?.(`${root}/a`, pieces())).rejects.toMatchObject({ retryable: true })
+      await expect(hasty.createFrom!(`${root}/a`, pieces())).rejects.toMatchObject({ retryable: true })
       expect(await namesIn(patient, root)).toEqual([])
       const waiting = patient.create(`${root}/a`, Buffer.from('a'))
       await dataNode?.restart()

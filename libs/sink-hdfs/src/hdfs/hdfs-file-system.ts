@@ -14,7 +14,7 @@ import { failureOf, messageOf } from '../errors.js'
 import { below, folderOf, parsePath } from '../files/paths.js'
 import { checkRange } from '../files/ranges.js'
 import { COMPONENT, settingsOf, type HdfsOptions, type HdfsSettings } from './hdfs.config.js'
-import { RemoteFailure, WebHdfs, type Operation } from './web-hdfs.js'
+import { isPassing, RemoteFailure, WebHdfs, type Operation } from './web-hdfs.js'
 
 const fail = failureOf(COMPONENT)
 
@@ -303,6 +303,7 @@ function fileError(doing: string, path: string, cause: unknown): SluiceError {
   const remedy = REMEDIES[cause.exception] ?? 'see what HDFS says'
   return fail('FILE_SYSTEM_FAILED', `cannot ${doing} ${path} (${cause.exception}: ${cause.message}); ${remedy}`, {
     cause,
+    retryable: isPassing(cause),
   })
 }
 

@@ -43,8 +43,8 @@ const NOT_NOW = new Set([
   'SocketException',
   'SocketTimeoutException',
 ])
-// A NameNode that has just started, or that has lost all DataNodes.
-const NO_DATA_NODE = 'Failed to find datanode'
+// Plain IOExceptions that pass: a NameNode that has just started, or has lost all DataNodes, or has not heard of a block yet.
+const PASSING_MESSAGE = /^(Failed to find datanode|Unable to close file because the last block)/
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 
@@ -142,8 +142,8 @@ export class WebHdfs {
 }
 
 /** Whether it may be gone when it is tried again: no answer, or one that says so. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof RemoteFailure) return NOT_NOW.has(error.exception) || error.message.startsWith(NO_DATA_NODE)
+export function isPassing(error: unknown): boolean {
+  if (error instanceof RemoteFailure) return NOT_NOW.has(error.exception) || PASSING_MESSAGE.test(error.message)
   return !isSluiceError(error) && error instanceof Error && 'code' in error
 }
 

@@ -12,7 +12,7 @@ import {
   type SluiceError,
   type WriteContext,
 } from '@sluice/core'
-import { failureOf, messageOf } from '../errors.js'
+import { failureOf, messageOf, toError } from '../errors.js'
 import { hasLeftovers } from '../files/leftovers.js'
 import { below } from '../files/paths.js'
 import { Compaction } from './compaction.js'
@@ -90,7 +90,7 @@ class FileSink implements Sink<unknown> {
     const { signal } = context
     const files = new PartFiles(this.#plan, id, signal)
     try {
-      await encode(files, id, chunks, context)
+      await encode(files, chunks, context)
       await context.settleRejects()
       signal.throwIfAborted()
       const key = outputKey(id)
@@ -136,21 +136,14 @@ class FileSink implements Sink<unknown> {
 
 async function encode(
   files: PartFiles,
-  id: BatchPartitionId,
   chunks: AsyncIterable<readonly unknown[]>,
   { signal, reject }: WriteContext,
 ): Promise<void> {
   let index = 0
   for await (const chunk of chunks) {
     signal.throwIfAborted()
-    for (const record of chunk) {
-      try {
-        files.fileOf(record, id.batchTime).add(record)
-      } catch (error) {
-        reject(index, error instanceof Error ? error : new Error(messageOf(error)))
-      }
-      index++
-    }
+    files.add(chunk, index, reject)
+    index += chunk.length
     for (const file of files.list()) await file.flow()
   }
   signal.throwIfAborted()
@@ -163,8 +156,6 @@ class PartFiles {
   readonly #signal: AbortSignal
   readonly #name: string
   readonly #byFolder = new Map<string, PartFile>()
-  #last: PartFile | undefined
-  #lastFolder = ''
 
   constructor(plan: FileSinkPlan, id: BatchPartitionId, signal: AbortSignal) {
     this.#plan = plan
@@ -175,13 +166,25 @@ class PartFiles {
     this.#name = `part-${numbers}-${outputKey(id)}${plan.format.extension}`
   }
 
-  fileOf(record: unknown, batchTime: number): PartFile {
-    const folder = this.#plan.folderOf?.(record, batchTime) ?? ''
-    // Most records go where the one before went.
-    if (this.#last !== undefined && folder === this.#lastFolder) return this.#last
-    this.#last = this.#byFolder.get(folder) ?? this.#begin(folder)
-    this.#lastFolder = folder
-    return this.#last
+  /** Takes records, of which the first has this index in the partition. */
+  add(records: readonly unknown[], first: number, reject: WriteContext['reject']): void {
+    const { folderOf } = this.#plan
+    const { batchTime } = this.#id
+    if (folderOf === undefined) {
+      this.#fileIn('').add(records, first, reject)
+      return
+    }
+    for (const [i, record] of records.entries()) {
+      try {
+        this.#fileIn(folderOf(record, batchTime)).add([record], first + i, reject)
+      } catch (error) {
+        reject(first + i, toError(error))
+      }
+    }
+  }
+
+  #fileIn(folder: string): PartFile {
+    return this.#byFolder.get(folder) ?? this.#begin(folder)
   }
 
   #begin(folder: string): PartFile {

@@ -109,7 +109,9 @@ export function refused(why: string): Error {
   return fail('RECORD_REJECTED', why)
 }
 
+// Compressing blocks the process for the time of a piece.
 const PIECE_CHARS = 2 ** 20
+const PLAIN_PIECE_CHARS = 2 ** 22
 
 function lines<T>(
   extension: string,
@@ -121,7 +123,7 @@ function lines<T>(
   const bytesOf = (made: string): Uint8Array => (gzip ? gzipSync(made) : Buffer.from(made))
   return {
     extension: gzip ? `${extension}.gz` : extension,
-    begin: () => new LinesEncoder(line, bytesOf, head),
+    begin: () => new LinesEncoder(line, bytesOf, head, gzip ? PIECE_CHARS : PLAIN_PIECE_CHARS),
     merge: (files) =>
       head === undefined ? Buffer.concat(files) : mergeWithHead(files, Buffer.from(`${head}\n`), gzip),
   }
@@ -130,9 +132,16 @@ function lines<T>(
 class LinesEncoder<T> implements FileEncoder<T> {
   readonly #line: (record: T) => string
   readonly #bytesOf: (made: string) => Uint8Array
+  readonly #pieceChars: number
   #made: string
 
-  constructor(line: (record: T) => string, bytesOf: (made: string) => Uint8Array, head: string | undefined) {
+  constructor(
+    line: (record: T) => string,
+    bytesOf: (made: string) => Uint8Array,
+    head: string | undefined,
+    pieceChars: number,
+  ) {
+    this.#pieceChars = pieceChars
     this.#line = line
     this.#bytesOf = bytesOf
     this.#made = head === undefined ? '' : `${head}\n`
@@ -143,7 +152,7 @@ class LinesEncoder<T> implements FileEncoder<T> {
   }
 
   take(): Uint8Array | undefined {
-    return this.#made.length < PIECE_CHARS ? undefined : this.end()
+    return this.#made.length < this.#pieceChars ? undefined : this.end()
   }
 
   end(): Uint8Array {

@@ -1,5 +1,6 @@
 /** A file on its way: held in memory while it is small, else sent while it is made. It gets its name when it is told to. */
-import { isSluiceError, type FileSystem } from '@sluice/core'
+import { isSluiceError, type FileSystem, type WriteContext } from '@sluice/core'
+import { toError } from '../errors.js'
 import { folderOf } from '../files/paths.js'
 import type { FileEncoder, FileFormat } from './format.js'
 
@@ -29,10 +30,19 @@ export class PartFile {
     this.#bufferBytes = bufferBytes
   }
 
-  /** Throws what the format has against the record. */
-  add(record: unknown): void {
-    this.#encoder.add(record)
-    this.records++
+  /** Takes records; those that the format refuses are given to `reject` by their index in the partition. */
+  add(records: readonly unknown[], first: number, reject: WriteContext['reject']): void {
+    const encoder = this.#encoder
+    let refused = 0
+    for (let i = 0; i < records.length; i++) {
+      try {
+        encoder.add(records[i])
+      } catch (error) {
+        reject(first + i, toError(error))
+        refused++
+      }
+    }
+    this.records += records.length - refused
   }
 
   /** Hands on what there is, where that is much. Resolves when there is room again. */

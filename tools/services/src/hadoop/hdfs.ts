@@ -102,8 +102,10 @@ const QUICK = {
   'dfs.namenode.fs-limits.min-block-size': '1024',
   'dfs.namenode.safemode.extension': '0',
   'dfs.heartbeat.interval': '1',
-  // A file is closed when the NameNode has heard of its last block; asked too early, the default is to ask again after 400 ms.
+  // A file is closed when the NameNode has heard of its last block; asked too early, the default is to ask again after 400 ms,
+  // then after twice as long, five times. So it is some seconds here, too.
   'dfs.client.block.write.locateFollowingBlock.initial.delay.ms': '2',
+  'dfs.client.block.write.locateFollowingBlock.retries': '12',
   'dfs.namenode.heartbeat.recheck-interval': '2000',
 }
 
