@@ -149,7 +149,7 @@ await describeWithServices({ describe, test }, ['hdfs'], 'on HDFS', (values) => 
   conformance({
     name: 'HDFS',
     isSlow: true,
-    manyRecords: 100_000,
+    manyRecords: 30_000,
     open: async () => {
       const { fileSystem } = hdfs({ nameNodes: values.hdfs.url, user: 'root' })
       const root = `hdfs://cluster/sink/${newIdentity()}`
