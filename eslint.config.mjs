@@ -73,8 +73,8 @@ export default defineConfig(
     rules: determinismRules,
   },
   {
-    // And what tests of connectors share, which is not published.
-    files: [...TESTS, 'libs/{kafka-wire,sink-hdfs,source-kafka}/src/testing/**/*.ts'],
+    // And what tests of one package share, which is not published.
+    files: [...TESTS, '{libs/kafka-wire,libs/sink-hdfs,libs/source-kafka,apps/order-metrics}/src/testing/**/*.ts'],
     rules: {
       '@nx/enforce-module-boundaries': moduleBoundaries(packageLayersInTests),
       '@typescript-eslint/no-non-null-assertion': 'off',

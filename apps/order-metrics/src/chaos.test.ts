@@ -3,26 +3,17 @@
  * stopped at random moments while the sender goes on. `CHAOS_EVENTS` (default 6) says how often, `CHAOS_SEED` when.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { seededRandom } from '@sluice/core'
 import { expect, it } from 'vitest'
 import { runChaos } from './testing/chaos.js'
 import { assertExact } from './testing/exact.js'
+import { sampleLines as lines } from './testing/sample.js'
 
-const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
 const EVENTS = Number(process.env['CHAOS_EVENTS'] ?? 6)
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_101_201)
 const TIMEOUT_MS = 120_000 + EVENTS * 60_000
-
-const orders = readdirSync(SAMPLE)
-  .filter((name) => name.endsWith('.csv'))
-  .sort()
-  .flatMap((name) => readFileSync(join(SAMPLE, name), 'utf8').split('\n').slice(1, -1))
-/** Real orders, and a bad line after every so many. */
-const lines = orders.flatMap((line, i) => (i % 997 === 0 ? [line, `bad line ${String(i)}`] : [line]))
 
 it.each([
   { name: 'with SQLite, which ends those that are taken over from', database: true, events: EVENTS },

@@ -5,7 +5,8 @@ import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
-import { storeMetrics } from './metrics-store.js'
+import { countInRedis } from './metrics-redis.js'
+import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
 import { isHeader } from './orders.js'
 import { csvFiles } from './data-files.js'
 import { startReplay, type Replay } from './replay.js'
@@ -81,7 +82,7 @@ interface Ended {
 async function streamTo(
   results: Results,
   inputs: Inputs,
-  { batchMs, windowMs, limits, partitions, takeOver, database }: Options,
+  { batchMs, windowMs, limits, partitions, takeOver, database, redis, sql }: Options,
   { stdout, stderr }: Terminal,
 ): Promise<Ended> {
   const view = viewFor(stdout, stderr, batchMs)
@@ -104,6 +105,8 @@ async function streamTo(
   })
   writeResults(metrics, results, blacklist !== undefined)
   if (database) storeMetrics(metrics.standings, results.directory)
+  if (sql !== undefined) storeMetricsInServer(metrics.standings, sql)
+  if (redis !== undefined) countInRedis(metrics.standings, redis, results.directory)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()

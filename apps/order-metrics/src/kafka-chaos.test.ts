@@ -5,29 +5,21 @@
  * `CHAOS_SEED` when.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { seededRandom } from '@sluice/core'
 import { describeWithInstalled, readWithJava, startService } from '@sluice/services'
 import { describe, expect, test } from 'vitest'
 import { assertExact } from './testing/exact.js'
 import { runKafkaChaos } from './testing/kafka-chaos.js'
+import { sampleLines as lines } from './testing/sample.js'
 
-const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
 const KILLS = Number(process.env['KAFKA_CHAOS_KILLS'] ?? 3)
 const LEADER_KILLS = Math.ceil(KILLS / 3)
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_101_201)
 const TIMEOUT_MS = 300_000 + KILLS * 60_000
 /** So that the lines last as long as the chaos does, and longer. */
 const SECONDS = 30 + 6 * KILLS
-
-const orders = readdirSync(SAMPLE)
-  .filter((name) => name.endsWith('.csv'))
-  .sort()
-  .flatMap((name) => readFileSync(join(SAMPLE, name), 'utf8').split('\n').slice(1, -1))
-const lines = orders.flatMap((line, i) => (i % 997 === 0 ? [line, `bad line ${String(i)}`] : [line]))
 
 await describeWithInstalled({ describe, test }, ['kafka3'], 'on three brokers', () => {
   test(

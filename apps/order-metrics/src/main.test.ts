@@ -1,5 +1,5 @@
 /** The whole app in a process of its own, over real sockets, against a recomputation that shares no code with it. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,14 +9,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { serveBytes, type ByteServer } from './testing/byte-server.js'
 import { reasonToReject, recompute, splitFields, type ExpectedTotals } from './testing/recompute.js'
 import { runApp, startApp } from './testing/run-app.js'
-
-const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
-
-/** All lines of the twelve days, without headers and line ends. */
-const sample = readdirSync(SAMPLE)
-  .filter((name) => name.endsWith('.csv'))
-  .sort()
-  .flatMap((name) => readFileSync(join(SAMPLE, name), 'utf8').split('\n').slice(1, -1))
+import { sampleOrders as sample } from './testing/sample.js'
 
 /** What a run says that went well: at most that its source has ended. */
 const QUIET: unknown = expect.stringMatching(/^(warn: .* ended the stream\n)?$/)

@@ -29,6 +29,8 @@ const DEFAULT_PARTITIONS = 4
 /** After a failure whose outcome is unknown the transaction's lines may come twice. */
 const TRIES = 100
 const RETRY_MS = 200
+const MAKE_TOPIC_MS = 30_000
+const MAKE_TOPIC_TRIES = 3
 
 interface ProduceOptions {
   readonly brokers: readonly string[]
@@ -83,9 +85,10 @@ function readOptions(args: readonly string[]): ProduceOptions | 'help' {
 
 async function produce(options: ProduceOptions): Promise<number> {
   const files = await csvFiles(options.directory)
-  await makeTopic(options)
+  // Before anything else of kafkajs: it mends that requests may wait for ever while a broker goes down.
   const client = kafkajsClient({ brokers: options.brokers, clientId: 'produce' })
   try {
+    await makeTopic(options)
     const writer =
       options.transactionLines === undefined ? new PlainWriter(client, options) : new TransactionWriter(client, options)
     return await writeAll(files, options, (records) => writer.write(records))
@@ -94,7 +97,27 @@ async function produce(options: ProduceOptions): Promise<number> {
   }
 }
 
-async function makeTopic({ brokers, topic, partitions, replicas }: ProduceOptions): Promise<void> {
+/** Brokers may go down meanwhile: what takes too long is begun anew by another administrator. */
+async function makeTopic(options: ProduceOptions): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const timer = new AbortController()
+    const late = sleep(MAKE_TOPIC_MS, undefined, { signal: timer.signal }).then(() => {
+      throw new RunError(`topic ${options.topic} was not made in ${String(MAKE_TOPIC_MS)} ms; are all brokers up?`)
+    })
+    try {
+      await Promise.race([makeTopicOnce(options), late])
+      return
+    } catch (error) {
+      if (tries === MAKE_TOPIC_TRIES) throw error
+      process.stderr.write(`produce: ${(error as Error).message}; tries again\n`)
+    } finally {
+      timer.abort()
+      late.catch(() => undefined)
+    }
+  }
+}
+
+async function makeTopicOnce({ brokers, topic, partitions, replicas }: ProduceOptions): Promise<void> {
   const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
   try {

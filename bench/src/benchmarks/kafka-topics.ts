@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
-import { ServiceError, startService } from '@sluice/services'
+import { makeTopic, ServiceError, startService } from '@sluice/services'
 import kafkajs from 'kafkajs'
 
 export const PARTITIONS = 4
@@ -37,7 +37,7 @@ export async function withKafka<T>(name: string, use: (kafka: BenchKafka) => Pro
   const { bootstrap } = instance.values
   const client = kafkajsClient({ brokers: [bootstrap] })
   try {
-    const topic = (): Promise<string> => makeTopic(bootstrap)
+    const topic = (): Promise<string> => newTopic(bootstrap)
     return await use({ bootstrap, client, topic, fill: async (rows) => fillTopic(bootstrap, await topic(), rows) })
   } finally {
     await client.close()
@@ -47,11 +47,11 @@ export async function withKafka<T>(name: string, use: (kafka: BenchKafka) => Pro
 
 let topics = 0
 
-async function makeTopic(bootstrap: string): Promise<string> {
+async function newTopic(bootstrap: string): Promise<string> {
   const admin = new kafkajs.Kafka({ brokers: [bootstrap], logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
   const topic = `bench-${String(topics++)}`
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: PARTITIONS }] })
+  await makeTopic(admin, { topic, numPartitions: PARTITIONS })
   await admin.disconnect()
   return topic
 }
@@ -63,18 +63,23 @@ function rowOf(index: number): string {
 
 const LINES_AT_ONCE = 10_000
 
+/** Each partition gets as many rows: left to itself, kcat sends some of them a tenth less. */
 async function fillTopic(bootstrap: string, topic: string, rows: number): Promise<string> {
-  const kcat = spawn('kcat', ['-P', '-q', '-b', bootstrap, '-t', topic, '-X', 'linger.ms=20'], {
-    stdio: ['pipe', 'ignore', 'inherit'],
-  })
+  for (let partition = 0; partition < PARTITIONS; partition++) await fillPartition(bootstrap, topic, partition, rows)
+  return topic
+}
+
+async function fillPartition(bootstrap: string, topic: string, partition: number, rows: number): Promise<void> {
+  const target = ['-b', bootstrap, '-t', topic, '-p', String(partition)]
+  const kcat = spawn('kcat', ['-P', '-q', ...target, '-X', 'linger.ms=20'], { stdio: ['pipe', 'ignore', 'inherit'] })
   const ended = once(kcat, 'close')
-  for (let from = 0; from < rows; from += LINES_AT_ONCE) {
-    const size = Math.min(LINES_AT_ONCE, rows - from)
-    const lines = Array.from({ length: size }, (_, i) => `${rowOf(from + i)}\n`)
+  let lines: string[] = []
+  for (let row = partition; row < rows; row += PARTITIONS) {
+    if (lines.push(`${rowOf(row)}\n`) < LINES_AT_ONCE) continue
     if (!kcat.stdin.write(lines.join(''))) await once(kcat.stdin, 'drain')
+    lines = []
   }
-  kcat.stdin.end()
+  kcat.stdin.end(lines.join(''))
   const [code] = (await ended) as [number | null]
   if (code !== 0) throw new Error(`kcat ended with ${String(code)}`)
-  return topic
 }

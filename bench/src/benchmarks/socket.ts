@@ -45,7 +45,7 @@ export const socket: Benchmark = {
           () => countToEnd(readRaw, port),
         ),
       ]
-      return await measure(contests, sizes.repeats({ warmUp: 2, rounds: 7 }))
+      return await measure(contests, sizes.repeats({ warmUp: 4, rounds: 9 }))
     } finally {
       for (const { close } of sides) await close()
       sender.kill()

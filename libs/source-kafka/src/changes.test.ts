@@ -1,61 +1,19 @@
 /** What may happen to topics while they are read, on a real broker. */
 import { memoryFileSystem } from '@sluice/core/testing'
-import { describeWithServices } from '@sluice/services'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { string } from './decode/deserializer.js'
-import type { KafkaStreamOptions } from './kafka-source.config.js'
+import { describe, expect, test } from 'vitest'
 import { kafkaDirectStream } from './kafka-stream.js'
-import { offsetRanges } from './offset-ranges.js'
-import { testContext, type TestContext, type TestContextOptions } from './testing/context.js'
-import { numbered, TestKafka } from './testing/topics.js'
+import type { TestContext, TestContextOptions } from './testing/context.js'
+import { describeOnKafka, type Run, type TextOptions } from './testing/on-kafka.js'
+import { numbered } from './testing/topics.js'
 
-await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read', ({ kafka: { bootstrap } }) => {
-  const kafka = new TestKafka(bootstrap)
-  beforeAll(() => kafka.open())
-  afterAll(() => kafka.close())
+await describeOnKafka('while a topic is read', ({ kafka, context, run: runWith }) => {
+  /** Only what its batch reads is fetched: what is deleted meanwhile is gone. */
+  const run = (options: TextOptions, contextOptions?: TestContextOptions): Promise<Run> =>
+    runWith({ readAheadBytes: 0, ...options } as TextOptions, contextOptions)
 
-  const contexts: TestContext[] = []
-  afterEach(async () => {
-    for (const context of contexts.splice(0)) await context.stop()
-  })
-
-  interface Run extends TestContext {
-    readonly values: string[]
-    /** The last batch's ranges. */
-    readonly ranges: string[]
-  }
-
-  type Options = Partial<KafkaStreamOptions<Buffer, string, string>>
-
-  /** With `isRead: false` batches only plan. */
-  function declare(options: Options, contextOptions: TestContextOptions = {}, isRead = true): Run {
-    const context = testContext(contextOptions)
-    contexts.push(context)
-    const values: string[] = []
-    const ranges: string[] = []
-    kafkaDirectStream<Buffer, string, string>(context.ssc, {
-      client: kafka.client,
-      from: 'earliest',
-      refreshMs: 1,
-      readAheadBytes: 0,
-      value: string,
-      handler: ({ value }) => value ?? '',
-      ...options,
-    } as KafkaStreamOptions<Buffer, string, string>).foreachRDD(async (rdd) => {
-      const now = offsetRanges(rdd).map(
-        ({ partition, from, until }) => `${String(partition)}: ${String(from)}-${String(until)}`,
-      )
-      ranges.splice(0, ranges.length, ...now)
-      if (isRead) values.push(...(await rdd.collect()))
-    })
-    return { ...context, values, ranges }
-  }
-
-  async function run(options: Options, contextOptions?: TestContextOptions): Promise<Run> {
-    const declared = declare(options, contextOptions)
-    await declared.ssc.start()
-    return declared
-  }
+  /** The last batch's ranges. */
+  const lastRanges = ({ ranges }: Run): string[] =>
+    (ranges.at(-1) ?? []).map(({ partition, from, until }) => `${String(partition)}: ${String(from)}-${String(until)}`)
 
   /** The error with which batches end; fails when they go on. */
   async function failure(stream: TestContext, batches = 20): Promise<unknown> {
@@ -85,7 +43,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       await stream.batch()
       await stream.batch()
       expect(stream.values).toEqual(['on 1'])
-      expect(stream.ranges).toEqual(['0: 1-1', '1: 1-1'])
+      expect(lastRanges(stream)).toEqual(['0: 1-1', '1: 1-1'])
     })
 
     test('new topics join a pattern from their beginning; others, and those of Kafka itself, do not', async () => {
@@ -101,14 +59,14 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       await stream.batch()
       await stream.batch()
       expect(stream.values).toEqual(['of a', 'of b'])
-      expect(stream.ranges).toEqual(['0: 1-1', '0: 0-0', '1: 1-1'])
+      expect(lastRanges(stream)).toEqual(['0: 1-1', '0: 0-0', '1: 1-1'])
     })
 
     test('a pattern may match nothing yet', async () => {
       const prefix = kafka.name('later')
       const stream = await run({ pattern: new RegExp(`^${prefix}`) })
       await stream.batch()
-      expect(stream.ranges).toEqual([])
+      expect(lastRanges(stream)).toEqual([])
       await kafka.addAnew(await kafka.topic({}, `${prefix}-1`), ['there'])
       await stream.batch()
       await stream.batch()
@@ -151,11 +109,11 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       const stream = await run({ topics: [gone, stays], onDeletedTopic: 'leave' })
       await stream.batch()
       await kafka.admin.deleteTopics({ topics: [gone] })
-      for (let i = 0; i < 20 && stream.ranges.length > 1; i++) await stream.batch()
+      for (let i = 0; i < 20 && lastRanges(stream).length > 1; i++) await stream.batch()
       await kafka.addAnew(stays, ['more'])
       await stream.batch()
       expect(stream.values).toEqual([`of ${gone}`, `of ${stays}`, 'more'])
-      expect(stream.ranges).toEqual(['0: 1-2'])
+      expect(lastRanges(stream)).toEqual(['0: 1-2'])
       expect(stream.log).toContainEqual(expect.stringMatching(`^warn: .*topic ${gone} is gone`))
       await kafka.remake(gone)
       await kafka.addAnew(gone, ['again'])
@@ -190,11 +148,10 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       const topic = await kafka.topic()
       await kafka.addAnew(topic, numbered(4))
       const checkpoint = { disk: memoryFileSystem(), checkpoint: '/ckpt', appName: 'lost' }
-      const first = testContext(checkpoint)
-      contexts.push(first)
+      const first = context(checkpoint)
       const options = { client: kafka.client, topics: topic, from: 'earliest', onDataLoss: 'reset' } as const
-      const declareOn = (context: TestContext): void => {
-        kafkaDirectStream(context.ssc, { ...options, readAheadBytes: 0 }).foreachRDD(async (rdd) => {
+      const declareOn = ({ ssc }: TestContext): void => {
+        kafkaDirectStream(ssc, { ...options, readAheadBytes: 0 }).foreachRDD(async (rdd) => {
           await kafka.deleteRecords(topic, [0], 3n)
           await rdd.count()
         })
@@ -203,8 +160,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'while a topic is read
       await first.ssc.start()
       const pattern = /offsets 0 to 2 of .* are gone.*sluice-checkpoint amend/
       expect(await failure(first, 1)).toMatchObject(lost(pattern))
-      const again = testContext({ ...checkpoint, startMs: first.clock.now() + 60_000 })
-      contexts.push(again)
+      const again = context({ ...checkpoint, startMs: first.clock.now() + 60_000 })
       declareOn(again)
       await again.ssc.start()
       expect(await failure(again, 1)).toMatchObject(lost(pattern))

@@ -1,65 +1,23 @@
 /** What may fail between the stream and its brokers; those that cannot be made to fail at the right moment are made to here. */
 import { isSluiceError, SluiceError, type Sink } from '@sluice/core'
-import { describeWithServices } from '@sluice/services'
 import type { KafkaClient, RangeRequest } from '@sluice/kafka-wire'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { json, string } from './decode/deserializer.js'
-import type { KafkaStreamOptions } from './kafka-source.config.js'
+import { describe, expect, test } from 'vitest'
+import { json } from './decode/deserializer.js'
 import { kafkaDirectStream } from './kafka-stream.js'
 import { offsetRanges } from './offset-ranges.js'
 import type { UndecodableRecord } from './record.js'
-import { testContext, until, type TestContext } from './testing/context.js'
-import { numbered, TestKafka } from './testing/topics.js'
+import { until } from './testing/context.js'
+import { describeOnKafka, type Run, type TextOptions } from './testing/on-kafka.js'
+import { numbered } from './testing/topics.js'
+import { withMethods } from './testing/with-methods.js'
 
-/** The client with some of its methods in another form. */
-function withMethods(client: KafkaClient, methods: Partial<KafkaClient>): KafkaClient {
-  return new Proxy(client, {
-    get(target, name) {
-      const own = methods[name as keyof KafkaClient]
-      if (own !== undefined) return own
-      const value: unknown = target[name as keyof KafkaClient]
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
+function away(message = 'nobody there; wait'): SluiceError {
+  return new SluiceError({ code: 'CONNECTION_FAILED', component: 'test', message, retryable: true })
 }
 
-function away(): SluiceError {
-  return new SluiceError({
-    code: 'CONNECTION_FAILED',
-    component: 'test',
-    message: 'nobody there; wait',
-    retryable: true,
-  })
-}
-
-await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: { bootstrap } }) => {
-  const kafka = new TestKafka(bootstrap)
-  beforeAll(() => kafka.open())
-  afterAll(() => kafka.close())
-
-  const contexts: TestContext[] = []
-  afterEach(async () => {
-    for (const context of contexts.splice(0)) await context.stop()
-  })
-
-  type Options = Partial<KafkaStreamOptions<Buffer, string, string>>
-
-  async function run(options: Options): Promise<TestContext & { readonly values: string[] }> {
-    const context = testContext()
-    contexts.push(context)
-    const values: string[] = []
-    kafkaDirectStream<Buffer, string, string>(context.ssc, {
-      client: kafka.client,
-      from: 'earliest',
-      value: string,
-      handler: ({ value }) => value ?? '',
-      ...options,
-    } as KafkaStreamOptions<Buffer, string, string>).foreachRDD(async (rdd) => {
-      values.push(...(await rdd.collect()))
-    })
-    await context.ssc.start()
-    return { ...context, values }
-  }
+await describeOnKafka('a stream', ({ kafka, context: newContext, declare, run: runWith }) => {
+  /** Topics are looked at once only. */
+  const run = (options: TextOptions): Promise<Run> => runWith({ refreshMs: 10_000, ...options } as TextOptions)
 
   describe('whose brokers are away', () => {
     test('plans nothing until they are back, says so once, and goes on', async () => {
@@ -126,6 +84,69 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
     })
   })
 
+  describe('one of whose partitions has no leader', () => {
+    /** Partition 1 of every topic has none, as long as `isAway()`. */
+    function leaderless(isAway: () => boolean): KafkaClient {
+      return withMethods(kafka.client, {
+        metadata: async (...args) =>
+          (await kafka.client.metadata(...args)).map(({ topic, partitions }) => ({
+            topic,
+            partitions: partitions.map((each) => (each.partition === 1 && isAway() ? { ...each, leader: -1 } : each)),
+          })),
+        listOffsets: (topic, partitions, ...rest) =>
+          isAway() && partitions.includes(1)
+            ? Promise.reject(away(`${topic}/1 has no leader`))
+            : kafka.client.listOffsets(topic, partitions, ...rest),
+      })
+    }
+
+    test('reads the others on, names it, and reads it again when it has one', async () => {
+      const topic = await kafka.topic({ partitions: 2 })
+      let isAway = false
+      const stream = await run({ client: leaderless(() => isAway), topics: topic, maxRecordsPerBatch: 4 })
+      await kafka.add(topic, numbered(4), 0)
+      await kafka.add(topic, numbered(4, 10), 1)
+      await stream.batch()
+      expect(stream.values).toEqual([...numbered(2), ...numbered(2, 10)])
+      isAway = true
+      // One to be told, one without anything, one with the others.
+      for (let i = 0; i < 3; i++) await stream.batch()
+      expect(stream.values.slice(4)).toEqual(numbered(2, 2))
+      const lines = (text: string): unknown[] => stream.log.filter((line) => line.includes(text))
+      expect(lines(`${topic}-1 has no leader; nothing of it is planned`)).toHaveLength(1)
+      isAway = false
+      for (let i = 0; i < 3; i++) await stream.batch()
+      expect(stream.values.slice(6)).toEqual(numbered(2, 12))
+      expect(lines(`${topic}-1 has a leader again`)).toHaveLength(1)
+    })
+
+    test('waits for it at the start', async () => {
+      const topic = await kafka.topic({ partitions: 2 })
+      await kafka.add(topic, ['of 1'], 1)
+      let isAway = true
+      const stream = declare({ client: leaderless(() => isAway), topics: topic })
+      const started = stream.ssc.start()
+      await until(() => stream.log.some((line) => /1 has no leader.*the start waits for it/.test(line)), 'it waits')
+      isAway = false
+      await stream.clock.advance(1_000)
+      await started
+      await stream.batch()
+      expect(stream.values).toEqual(['of 1'])
+    })
+
+    test('and none for too long fails the start by its name', async () => {
+      const topic = await kafka.topic({ partitions: 2 })
+      const stream = declare({ client: leaderless(() => true), topics: topic, deadlineMs: 3_000 })
+      const failed = stream.ssc.start().catch((error: unknown) => error)
+      await until(() => stream.log.some((line) => line.includes('the start waits for it')), 'it waits')
+      await stream.clock.advance(3_000)
+      expect(await failed).toMatchObject({
+        code: 'TIMEOUT',
+        message: expect.stringMatching(/not answered within 3000 ms .*1 has no leader/) as unknown,
+      })
+    })
+  })
+
   describe('whose reading makes no progress', () => {
     /** Gives the first chunk of a range, and then fails so often. */
     function failing(times: number, asked: RangeRequest[]): KafkaClient {
@@ -177,8 +198,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
         })
       },
     })
-    const context = testContext()
-    contexts.push(context)
+    const context = newContext()
     const outcomes: unknown[] = []
     kafkaDirectStream(context.ssc, { client, topics: topic, from: 'earliest' }).foreachRDD(async (rdd) => {
       outcomes.push(
@@ -203,7 +223,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
     const given = await run({ client, topics: topic })
     await given.ssc.stop()
     expect(closed).toBe(0)
-    const context = testContext()
+    const context = newContext()
     kafkaDirectStream(context.ssc, { brokers: kafka.brokers, topics: topic, from: 'earliest' })
       .count()
       .foreachRDD(() => undefined)
@@ -237,8 +257,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream', ({ kafka: 
         { key: 'b', value: '{' },
         { value: '{"n":3}' },
       ])
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       const events: string[] = []
       const letters = memorySink<UndecodableRecord>(events, 'letters')
       const good = memorySink<number>(events, 'good')

@@ -1,56 +1,14 @@
 /** Streams on a real broker: what batches cover and hold. Names tell the trap of Spark's that each is about. */
 import { isSluiceError, seconds, type Rdd } from '@sluice/core'
 import { memoryFileSystem } from '@sluice/core/testing'
-import { describeWithServices } from '@sluice/services'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { json, string } from './decode/deserializer.js'
 import { kafkaDirectStream } from './kafka-stream.js'
-import type { KafkaStreamOptions } from './kafka-source.config.js'
 import { offsetRanges } from './offset-ranges.js'
-import type { OffsetRange } from './plan.js'
-import { testContext, type TestContext, type TestContextOptions } from './testing/context.js'
-import { numbered, TestKafka } from './testing/topics.js'
+import { describeByEachClient, type Run } from './testing/on-kafka.js'
+import { numbered } from './testing/topics.js'
 
-await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', ({ kafka: { bootstrap } }) => {
-  const kafka = new TestKafka(bootstrap)
-  beforeAll(() => kafka.open())
-  afterAll(() => kafka.close())
-
-  const contexts: TestContext[] = []
-  afterEach(async () => {
-    for (const context of contexts.splice(0)) await context.stop()
-  })
-
-  interface Run extends TestContext {
-    /** The values of each batch, by partition of its RDD. */
-    readonly values: (string | null)[][][]
-    readonly ranges: (readonly OffsetRange[])[]
-  }
-
-  /** A started stream of texts whose batches are kept. */
-  async function run(
-    options: Partial<KafkaStreamOptions<Buffer, string, string | null>>,
-    contextOptions: TestContextOptions = {},
-  ): Promise<Run> {
-    const context = testContext(contextOptions)
-    contexts.push(context)
-    const values: (string | null)[][][] = []
-    const ranges: (readonly OffsetRange[])[] = []
-    kafkaDirectStream<Buffer, string, string | null>(context.ssc, {
-      client: kafka.client,
-      from: 'earliest',
-      refreshMs: 1,
-      value: string,
-      handler: ({ value }) => value,
-      ...options,
-    } as KafkaStreamOptions<Buffer, string, string | null>).foreachRDD(async (rdd) => {
-      ranges.push(offsetRanges(rdd))
-      values.push(await rdd.glom().collect())
-    })
-    await context.ssc.start()
-    return { ...context, values, ranges }
-  }
-
+await describeByEachClient('kafkaDirectStream', ({ kafka, context: newContext, run }) => {
   const sizesOf = ({ ranges }: Run): number[][] =>
     ranges.map((batch) => batch.map(({ from, until }) => Number(until - from)))
 
@@ -61,7 +19,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       await kafka.add(topic, numbered(2, 10), 2)
       const stream = await run({ topics: topic })
       await stream.batch()
-      expect(stream.values).toEqual([[numbered(4), [], numbered(2, 10)]])
+      expect(stream.parts).toEqual([[numbered(4), [], numbered(2, 10)]])
       expect(stream.ranges).toEqual([
         [
           { topic, partition: 0, from: 0n, until: 4n },
@@ -81,8 +39,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
         { key: Buffer.from([1, 2]), value: 'one', headers, timestampMs: 1_700_000_000_000 },
         { key: null, value: null, timestampMs: 1_700_000_000_001 },
       ])
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       let records: unknown[] = []
       kafkaDirectStream(context.ssc, { client: kafka.client, topics: topic, from: 'earliest' }).foreachRDD(
         async (rdd) => {
@@ -114,7 +71,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       const stream = await run({ topics: topic })
       await stream.batch()
       await stream.batch()
-      expect(stream.values).toEqual([
+      expect(stream.parts).toEqual([
         [[], []],
         [[], []],
       ])
@@ -123,8 +80,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
     test('ranges are known after map and filter, and refused after a shuffle', async () => {
       const topic = await kafka.topic()
       await kafka.add(topic, numbered(2))
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       const seen: unknown[] = []
       kafkaDirectStream(context.ssc, { client: kafka.client, topics: topic, from: 'earliest' }).foreachRDD((rdd) => {
         seen.push(offsetRanges(rdd.map(({ offset }) => offset).filter((offset) => offset > 0n)))
@@ -219,8 +175,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       // 10 records and 4 markers; the last ones arrive a moment after the call.
       await expect.poll(async () => (await kafka.client.listOffsets(topic, [0], 'last-stable')).get(0)).toBe(14n)
       const counts: number[] = []
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       const options = { client: kafka.client, topics: topic, from: 'earliest', value: string } as const
       kafkaDirectStream(context.ssc, options).foreachRDD(async (rdd) => {
         counts.push(await rdd.count(), (await rdd.collect()).length, Number(offsetRanges(rdd)[0]?.until))
@@ -231,7 +186,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       const one = await run({ topics: topic, maxRatePerPartition: 4 })
       for (let i = 0; i < 4; i++) await one.batch()
       expect(sizesOf(one)).toEqual([[4], [4], [4], [2]])
-      expect(one.values.flat(2)).toEqual([...numbered(3), ...numbered(2, 7)])
+      expect(one.values).toEqual([...numbered(3), ...numbered(2, 7)])
     })
 
     test('a compacted topic: what is gone between others is no loss', async () => {
@@ -273,7 +228,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       })
       await stream.batch()
       expect(sizesOf(stream)).toEqual([[8]])
-      expect(stream.values.flat(2).length).toBeLessThanOrEqual(left)
+      expect(stream.values.length).toBeLessThanOrEqual(left)
     }, 60_000)
 
     test('an open transaction: nothing is planned beyond the last stable offset, and it goes on when it ends', async () => {
@@ -289,14 +244,14 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       await committed.batch()
       await uncommitted.batch()
       expect(committed.ranges).toEqual([[{ topic, partition: 0, from: 0n, until: 2n }]])
-      expect(uncommitted.values.flat(2)).toEqual([...numbered(2), 'open', 'behind it'])
+      expect(uncommitted.values).toEqual([...numbered(2), 'open', 'behind it'])
       await committed.batch()
       expect(sizesOf(committed)).toEqual([[2], [0]])
       await transaction.commit()
       await producer.close()
       await expect.poll(async () => (await kafka.client.listOffsets(topic, [0], 'last-stable')).get(0)).toBe(5n)
       await committed.batch()
-      expect(committed.values.flat(2)).toEqual([...numbered(2), 'open', 'behind it'])
+      expect(committed.values).toEqual([...numbered(2), 'open', 'behind it'])
     })
   })
 
@@ -305,8 +260,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
       const topic = await kafka.topic({ partitions: 2 })
       await kafka.add(topic, numbered(3_000), 0)
       await kafka.add(topic, numbered(3_000), 1)
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       let decoded = 0
       const counting = {
         from: 'text',
@@ -342,8 +296,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
     test('read the same again, each from its own fetches', async () => {
       const topic = await kafka.topic({ partitions: 2 })
       await kafka.add(topic, numbered(50), 0)
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       const seen: string[][] = []
       const stream = kafkaDirectStream(context.ssc, {
         ...{ client: kafka.client, topics: topic, from: 'earliest' },
@@ -366,8 +319,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaDirectStream', (
     test('JSON, as what the handler makes of it', async () => {
       const topic = await kafka.topic()
       await kafka.client.produce(topic, [{ key: 'k', value: '{"n":1}' }, { value: null }])
-      const context = testContext()
-      contexts.push(context)
+      const context = newContext()
       let found: unknown
       kafkaDirectStream(context.ssc, {
         ...{ client: kafka.client, topics: topic, from: 'earliest' },

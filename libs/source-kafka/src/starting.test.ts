@@ -1,61 +1,32 @@
 /** Where a stream begins, on a real broker. */
 import type { OffsetStore, StreamOffsets } from '@sluice/core'
 import { memoryFileSystem } from '@sluice/core/testing'
-import { describeWithServices } from '@sluice/services'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { string } from './decode/deserializer.js'
+import { describe, expect, test } from 'vitest'
 import { kafkaGroupOffsets } from './group-offset-store.js'
-import type { KafkaStreamOptions } from './kafka-source.config.js'
-import { kafkaDirectStream } from './kafka-stream.js'
-import { testContext, until, type TestContext, type TestContextOptions } from './testing/context.js'
-import { numbered, TestKafka } from './testing/topics.js'
+import { until, type TestContextOptions } from './testing/context.js'
+import { describeOnKafka, type Run, type TextOptions } from './testing/on-kafka.js'
+import { numbered } from './testing/topics.js'
 
-await describeWithServices({ describe, test }, ['kafka'], 'a stream begins', ({ kafka: { bootstrap } }) => {
-  const kafka = new TestKafka(bootstrap)
-  beforeAll(() => kafka.open())
-  afterAll(() => kafka.close())
+await describeOnKafka('a stream begins', ({ kafka, declare: declareWith }) => {
+  /** Where it begins is up to the test. */
+  const declare = (options: TextOptions, contextOptions?: TestContextOptions): Run =>
+    declareWith({ from: undefined, ...options } as TextOptions, contextOptions)
 
-  const contexts: TestContext[] = []
-  afterEach(async () => {
-    for (const context of contexts.splice(0)) await context.stop()
-  })
-
-  type Options = Partial<KafkaStreamOptions<Buffer, string, string>>
-
-  function declare(options: Options, contextOptions: TestContextOptions = {}): TestContext & { values: string[] } {
-    const context = testContext(contextOptions)
-    contexts.push(context)
-    const values: string[] = []
-    kafkaDirectStream<Buffer, string, string>(context.ssc, {
-      client: kafka.client,
-      refreshMs: 1,
-      value: string,
-      handler: ({ value }) => value ?? '',
-      ...options,
-    } as KafkaStreamOptions<Buffer, string, string>).foreachRDD(async (rdd) => {
-      values.push(...(await rdd.collect()))
-    })
-    return { ...context, values }
-  }
-
-  async function run(
-    options: Options,
-    contextOptions?: TestContextOptions,
-  ): Promise<TestContext & { values: string[] }> {
+  async function run(options: TextOptions, contextOptions?: TestContextOptions): Promise<Run> {
     const declared = declare(options, contextOptions)
     await declared.ssc.start()
     return declared
   }
 
   /** The values of the first batch. */
-  async function firstBatch(options: Options): Promise<string[]> {
+  async function firstBatch(options: TextOptions): Promise<string[]> {
     const stream = await run(options)
     await stream.batch()
     await stream.stop()
     return stream.values
   }
 
-  async function started(options: Options): Promise<unknown> {
+  async function started(options: TextOptions): Promise<unknown> {
     return declare(options)
       .ssc.start()
       .then(
@@ -230,31 +201,53 @@ await describeWithServices({ describe, test }, ['kafka'], 'a stream begins', ({ 
   test('with a store of offsets of one’s own', async () => {
     const topic = await kafka.topic()
     await kafka.add(topic, numbered(3))
-    const kept: Record<string, StreamOffsets> = {}
-    const events: string[] = []
-    const store: OffsetStore = {
-      '~sluice': 'offset-store/1',
-      name: 'memory',
-      open: ({ appName }) => Promise.resolve(void events.push(`open ${appName}`)),
-      load: (stream) => Promise.resolve(kept[stream] ?? {}),
-      store: (stream, offsets) => {
-        kept[stream] = { ...kept[stream], ...offsets }
-        return Promise.resolve()
-      },
-      close: () => Promise.resolve(void events.push('close')),
-    }
+    const { store, kept, events } = memoryStore()
     const options = { topics: topic, offsets: store, otherwise: 'earliest', name: 'orders' } as const
     const first = await run(options, { appName: 'app' })
     await first.batch()
     await first.ssc.stop()
     expect(kept).toEqual({ orders: { [`${topic}-0`]: '3' } })
-    expect(events).toEqual(['open app', 'close'])
+    expect(events).toEqual(['open app', 'load orders', 'close'])
     await kafka.add(topic, ['new'])
     const again = await run(options)
     await again.batch()
     expect(again.values).toEqual(['new'])
   })
+
+  test('a store of offsets is loaded also where reading begins elsewhere: it may tell by it whether another run was here', async () => {
+    const topic = await kafka.topic()
+    await kafka.add(topic, numbered(3))
+    const { store, events } = memoryStore()
+    const options = { topics: topic, offsets: store, name: 'orders', from: 'earliest' } as const
+    const context = { disk: memoryFileSystem(), checkpoint: '/ckpt', appName: 'loads' }
+    const first = await run(options, context)
+    await first.batch()
+    await first.ssc.stop()
+    const again = await run(options, { ...context, startMs: first.clock.now() + 10_000 })
+    await again.ssc.stop()
+    expect(events.filter((event) => event.startsWith('load'))).toEqual(['load orders', 'load orders'])
+  })
 })
+
+function memoryStore() {
+  const kept: Record<string, StreamOffsets> = {}
+  const events: string[] = []
+  const store: OffsetStore = {
+    '~sluice': 'offset-store/1',
+    name: 'memory',
+    open: ({ appName }) => Promise.resolve(void events.push(`open ${appName}`)),
+    load: (stream) => {
+      events.push(`load ${stream}`)
+      return Promise.resolve(kept[stream] ?? {})
+    },
+    store: (stream, offsets) => {
+      kept[stream] = { ...kept[stream], ...offsets }
+      return Promise.resolve()
+    },
+    close: () => Promise.resolve(void events.push('close')),
+  }
+  return { store, kept, events }
+}
 
 function bigintAsText(_: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value

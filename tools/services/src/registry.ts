@@ -5,6 +5,11 @@ import { kafkaService } from './kafka/kafka.js'
 import { kafkaSaslService } from './kafka/kafka-sasl.js'
 import { kcatService } from './kafka/kcat.js'
 import { s3Service } from './s3/versitygw.js'
+import { mysqlService } from './sql/mysql.js'
+import { mariadb, mysql } from './sql/mysql-products.js'
+import { postgresService } from './sql/postgres.js'
+import { redisClusterService, redisSentinelService } from './redis/redis-groups.js'
+import { redisService, redisTlsService } from './redis/redis.js'
 import type { ServiceModule } from './service.js'
 
 export const services = {
@@ -14,6 +19,16 @@ export const services = {
   kcat: kcatService,
   hdfs: hdfsService,
   s3: s3Service,
+  postgres: postgresService({ name: 'postgres', tls: false }),
+  'postgres-tls': postgresService({ name: 'postgres-tls', tls: true }),
+  mariadb: mysqlService({ name: 'mariadb', product: mariadb, tls: false }),
+  'mariadb-tls': mysqlService({ name: 'mariadb-tls', product: mariadb, tls: true }),
+  mysql: mysqlService({ name: 'mysql', product: mysql, tls: false }),
+  'mysql-tls': mysqlService({ name: 'mysql-tls', product: mysql, tls: true }),
+  redis: redisService,
+  'redis-tls': redisTlsService,
+  'redis-cluster': redisClusterService,
+  'redis-sentinel': redisSentinelService,
 }
 
 export type ServiceName = keyof typeof services

@@ -4,12 +4,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { runShow } from './run-show.js'
 import { startApp, type AppExit, type RunningApp } from './run-app.js'
+import { EARLY_SHARE, ended, kill, LONGEST_START_MS, nextBatch, within } from './unrest.js'
 
 export interface ChaosOptions {
   readonly folder: string
@@ -37,11 +37,7 @@ export interface ChaosCounts {
   looks: number
 }
 
-const DEADLINE_MS = 180_000
-const POLL_MS = 20
 const LINES_PER_SECOND = 400
-const EARLY_SHARE = 0.3
-const LONGEST_START_MS = 1_500
 const LONGEST_RUN_MS = 800
 /** Every third event is a stop; every fourth look is at the database. */
 const STOP_EVERY = 3
@@ -93,8 +89,7 @@ class Chaos {
         log(`${String(event)}/${String(events)}: ${JSON.stringify(this.#counts)}`)
       }
       this.#sender.stdin?.write('all\n')
-      const { code, stderr } = await within(app.exited, 'the end of the run')
-      if (code !== 0) throw new Error(`the last process ended with ${String(code)}\n${stderr}`)
+      await ended(app)
       return this.#counts
     } finally {
       for (const app of this.#apps) app.signal('SIGKILL')
@@ -110,34 +105,12 @@ class Chaos {
   /** A random moment: somewhere in the start, or after a batch that this process has finished. */
   async #moment(app: RunningApp, isEarly: boolean): Promise<void> {
     const { random } = this.#options
-    if (!isEarly) await this.#progress(app)
+    if (!isEarly) await nextBatch(app, this.#out)
     await sleep(random() * (isEarly ? LONGEST_START_MS : LONGEST_RUN_MS))
   }
 
-  /** Waits until there are more batches than now. */
-  async #progress(app: RunningApp): Promise<void> {
-    const before = this.#batches()
-    let exit: AppExit | undefined
-    void app.exited.then((ended) => (exit = ended))
-    const hasMore = async (): Promise<void> => {
-      while (this.#batches() <= before) {
-        if (exit !== undefined) throw new Error(`a process ended by itself: ${JSON.stringify(exit, undefined, 1)}`)
-        await sleep(POLL_MS)
-      }
-    }
-    await within(hasMore(), 'a batch')
-  }
-
-  #batches(): number {
-    const metrics = join(this.#out, 'metrics')
-    if (!existsSync(metrics)) return 0
-    return readdirSync(metrics).filter((name) => existsSync(join(metrics, name, '_SUCCESS'))).length
-  }
-
   async #kill(app: RunningApp, isEarly: boolean, isTaking = false): Promise<RunningApp> {
-    app.signal('SIGKILL')
-    const exit = await within(app.exited, 'the end of a killed process')
-    if (exit.signal !== 'SIGKILL') throw new Error(`a process ended by itself: ${JSON.stringify(exit, undefined, 1)}`)
+    await kill(app)
     this.#counts.kills++
     if (isEarly) this.#counts.earlyKills++
     return this.#start(isTaking)
@@ -151,7 +124,7 @@ class Chaos {
       await this.#moment(next, true)
       next = await this.#kill(next, true, true)
     }
-    await this.#progress(next)
+    await nextBatch(next, this.#out)
     await sleep(random() * LONGEST_RUN_MS)
     old.signal('SIGCONT')
     const exit = await within(old.exited, 'the end of a woken process')
@@ -175,18 +148,5 @@ class Chaos {
     const text = await runShow(this.#out)
     if (!/\nall +[\d,]+ /.test(text)) throw new Error(`npm run metrics showed:\n${text}`)
     this.#counts.looks++
-  }
-}
-
-async function within<T>(work: Promise<T>, what: string): Promise<T> {
-  const timer = new AbortController()
-  const late = sleep(DEADLINE_MS, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`waited too long for ${what}`)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    timer.abort()
-    late.catch(() => undefined)
   }
 }

@@ -5,12 +5,12 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { makeTopic } from '@sluice/services'
 import kafkajs, { type Admin } from 'kafkajs'
-import { startApp, type AppExit, type RunningApp } from './run-app.js'
+import { startApp, type RunningApp } from './run-app.js'
+import { EARLY_SHARE, ended, kill, LONGEST_START_MS, nextBatch, POLL_MS, within } from './unrest.js'
 
 interface Broker {
   kill(): Promise<void>
@@ -51,10 +51,6 @@ const PARTITIONS = 4
 const REPLICAS = 3
 const LINES_OF_TRANSACTION = 100
 const ABORT_EVERY = 4
-const DEADLINE_MS = 240_000
-const POLL_MS = 50
-const EARLY_SHARE = 0.3
-const LONGEST_START_MS = 1_500
 const LONGEST_RUN_MS = 1_500
 const LONGEST_PAUSE_MS = 3_000
 const IDLE_SECONDS = 8
@@ -72,8 +68,7 @@ export async function runKafkaChaos(options: KafkaChaosOptions): Promise<KafkaCh
   }).admin()
   await admin.connect()
   const configEntries = [{ name: 'min.insync.replicas', value: '2' }]
-  const made = { topic, numPartitions: PARTITIONS, replicationFactor: REPLICAS, configEntries }
-  await admin.createTopics({ waitForLeaders: true, topics: [made] })
+  await makeTopic(admin, { topic, numPartitions: PARTITIONS, replicationFactor: REPLICAS, configEntries })
   const chaos = new KafkaChaos(options, admin)
   try {
     return await chaos.run()
@@ -118,8 +113,7 @@ class KafkaChaos {
     await this.#killApp(true)
     const app = startApp([...this.#args, '--until-idle', String(IDLE_SECONDS)])
     this.#app = app
-    const { code, stderr } = await within(app.exited, 'the end of the run')
-    if (code !== 0) throw new Error(`the last process ended with ${String(code)}\n${stderr}`)
+    await ended(app)
     return this.#counts
   }
 
@@ -132,7 +126,7 @@ class KafkaChaos {
     const { kills, random, log } = this.#options
     for (let i = 1; i <= kills; i++) {
       const isEarly = random() < EARLY_SHARE
-      if (!isEarly) await this.#progress()
+      if (!isEarly) await this.#nextBatch()
       await sleep(random() * (isEarly ? LONGEST_START_MS : LONGEST_RUN_MS))
       await this.#killApp(isEarly)
       this.#app = startApp(this.#args)
@@ -140,33 +134,20 @@ class KafkaChaos {
     }
   }
 
+  /** What the producer says is told with what went wrong: without its lines there are no batches. */
+  async #nextBatch(): Promise<void> {
+    try {
+      await nextBatch(this.#app as RunningApp, this.#options.out, this.#producer?.done)
+    } catch (error) {
+      throw new Error(`no batch; the producer says:\n${this.#producer?.said() ?? ''}`, { cause: error })
+    }
+  }
+
   async #killApp(isEarly: boolean): Promise<void> {
-    const app = this.#app as RunningApp
-    app.signal('SIGKILL')
-    const exit = await within(app.exited, 'the end of a killed process')
-    if (exit.signal !== 'SIGKILL') throw endedByItself(exit)
+    await kill(this.#app as RunningApp)
     this.#counts.kills++
     if (isEarly) this.#counts.earlyKills++
     if (this.#isBrokerAway) this.#counts.killsWithoutBroker++
-  }
-
-  /** Waits until there are more batches than now. */
-  async #progress(): Promise<void> {
-    const before = this.#batches()
-    let exit: AppExit | undefined
-    void this.#app?.exited.then((ended) => (exit = ended))
-    const hasMore = async (): Promise<void> => {
-      while (this.#batches() <= before) {
-        if (exit !== undefined) throw endedByItself(exit)
-        await sleep(POLL_MS)
-      }
-    }
-    await within(hasMore(), 'a batch')
-  }
-
-  #batches(): number {
-    const metrics = join(this.#options.out, 'metrics')
-    return existsSync(metrics) ? readdirSync(metrics).length : 0
   }
 
   async #killLeaders(): Promise<void> {
@@ -219,24 +200,8 @@ function startProducer({ bootstrap, topic, data, linesPerSecond }: KafkaChaosOpt
   done.catch(() => undefined)
   return {
     done,
+    said: () => stderr,
     isRunning: () => child.exitCode === null && child.signalCode === null,
     stop: () => child.kill('SIGKILL'),
-  }
-}
-
-function endedByItself(exit: AppExit): Error {
-  return new Error(`a process ended by itself: ${JSON.stringify(exit, undefined, 1)}`)
-}
-
-async function within<T>(work: Promise<T>, what: string): Promise<T> {
-  const timer = new AbortController()
-  const late = sleep(DEADLINE_MS, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`waited too long for ${what}`)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    timer.abort()
-    late.catch(() => undefined)
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { memoryLogger } from '../testing/harness.js'
+import { firstStart } from '../testing/harness.js'
 import type { DirectoryEntry, FileStat, FileSystem } from '../storage/file-system.js'
 import { systemClock } from '../time/system-clock.js'
 import { fileSource } from './file-source.js'
@@ -30,14 +30,7 @@ test('where listing takes longer than a tick, overdue ticks do not list again: b
       throw new Error('nothing is read here')
     },
   })
-  await source.start?.({
-    streamId: 0,
-    id: 'files',
-    appName: 'test',
-    clock,
-    logger: memoryLogger(),
-    signal: new AbortController().signal,
-  })
+  await source.start?.(firstStart(clock))
   let mostLateMs = 0
   let planned = 0
   for (let time = TICK_MS; time <= 100 * TICK_MS; time += TICK_MS) {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { FileStreamOptions } from './file-source.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
-import { Gate, harness, until, type Harness } from '../testing/harness.js'
+import { firstStart, Gate, harness, until, type Harness } from '../testing/harness.js'
 import { LedgerStore } from '../testing/ledger-store.js'
 import { mortalFileSystem } from '../testing/mortal-file-system.js'
 import { seconds } from '../time/duration.js'
@@ -190,15 +190,7 @@ test('what a restart must know stays small: names of files are only in the plans
     options: { maxFilesPerBatch: 3 },
     read: () => (async function* () {})(),
   })
-  const { signal } = new AbortController()
-  await source.start?.({
-    streamId: 0,
-    id: 'files',
-    appName: 'test',
-    clock: files.clock,
-    logger: { ...console, debug: () => undefined },
-    signal,
-  })
+  await source.start?.(firstStart(files.clock))
   await files.write(...Array.from({ length: 50 }, (_, i) => `f${String(i)}`))
   for (let i = 1; i <= 10; i++) heads.push((await source.plan(files.clock.now() + i * 1_000))?.head)
   for (const head of heads) expect(JSON.stringify(head).length).toBeLessThan(100)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { isSluiceError } from '../errors.js'
-import { Gate, harness, memoryLogger, until, type Harness } from '../testing/harness.js'
+import { firstStart, Gate, harness, until, type Harness } from '../testing/harness.js'
 import type { StreamingContextOptions } from '../context/streaming-context.js'
 import type { DirectoryEntry, FileStat, FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
@@ -372,7 +372,7 @@ test('no file is lost and none comes twice when files arrive at any moment, also
   }
   await disk.makeDirectory('/in')
   const source = fileSource({ fileSystem: busy, directory: '/in', options: {}, read: () => none() })
-  await source.start?.(contextOf(clock))
+  await source.start?.(firstStart(clock))
   isStarted = true
   const taken: string[] = []
   for (let time = 0; time < 200; time++) {
@@ -388,17 +388,6 @@ test('no file is lost and none comes twice when files arrive at any moment, also
 
 async function* none(): AsyncGenerator<readonly string[]> {
   // Nothing.
-}
-
-function contextOf(clock: InputContext['clock']): InputContext {
-  return {
-    streamId: 0,
-    id: 'files',
-    appName: 'test',
-    clock,
-    logger: memoryLogger(),
-    signal: new AbortController().signal,
-  }
 }
 
 /** The methods of a file system, which are those of a class. */
@@ -475,7 +464,7 @@ test('a folder of a million files does not stall the loop, and files that were j
   const { fileSystem, clock } = folder
   const source = fileSource({ fileSystem, directory: '/in', options: {}, read: () => none() })
   const stallMs = await longestStall(async () => {
-    await source.start?.(contextOf(clock))
+    await source.start?.(firstStart(clock))
     await source.plan(clock.now() as never)
   })
   expect(folder.stats).toBe(0)
@@ -490,7 +479,7 @@ test('very many new files do not stall the loop: they come ten thousand a batch,
   const source = fileSource({ fileSystem, directory: '/in', options, read: () => none() })
   const times: number[] = []
   const stallMs = await longestStall(async () => {
-    await source.start?.(contextOf(clock))
+    await source.start?.(firstStart(clock))
     for (let i = 0; i < 3; i++) {
       const plan = await source.plan(clock.now() as never)
       times.push(...(plan?.data.files.map(({ modifiedMs }) => modifiedMs) ?? []))
@@ -508,7 +497,7 @@ test('on the local disk: files moved into the folder come once, by time and name
   try {
     const source = fileSource({ fileSystem: nodeFileSystem(), directory: root, options: {}, read: () => none() })
     await writeFile(join(root, 'old'), 'x')
-    await source.start?.(contextOf(systemClock))
+    await source.start?.(firstStart(systemClock))
     await writeFile(join(root, '.b'), 'x')
     await writeFile(join(root, '.a'), 'x')
     const now = systemClock.now()

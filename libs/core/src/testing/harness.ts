@@ -1,5 +1,6 @@
 /** For core's own tests: a streaming context on a manual clock and a memory disk, and what it says of itself. */
 import { StreamingContext, type StreamingContextOptions } from '../context/streaming-context.js'
+import type { InputContext } from '../input/input.js'
 import type { StreamingListener } from '../observe/listener.js'
 import type { Logger } from '../observe/logger.js'
 import type { FileSystem } from '../storage/file-system.js'
@@ -36,6 +37,12 @@ export function memoryLogger(): Logger & { readonly lines: string[] } {
   const lines: string[] = []
   const at = (level: string) => (message: string) => void lines.push(`${level}: ${message}`)
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** What the engine gives to a source of files that starts for the first time. */
+export function firstStart(clock: InputContext['clock']): InputContext {
+  const { signal } = new AbortController()
+  return { streamId: 0, id: 'files', appName: 'test', clock, logger: memoryLogger(), signal }
 }
 
 /** The events of a run as text: `batch-started 1000`. */

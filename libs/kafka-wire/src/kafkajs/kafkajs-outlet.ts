@@ -1,10 +1,11 @@
 /** A producer of kafkajs, kept from what it does when topics change: dropping records, and minding topics of long ago. */
 import type { Clock } from '@sluice/core'
+import kafkajs from 'kafkajs'
 import type { Kafka, Message, Producer, ProducerConfig, ProducerRecord } from 'kafkajs'
 import { unknownPartition } from '../producing.js'
 import { withRetries } from '../waiting.js'
-import { createProducer } from './inner.js'
-import type { ProducerCluster } from './inner.js'
+import { createProducer, retire } from './inner.js'
+import type { Cluster } from './inner.js'
 
 export type Sender = Pick<Producer, 'send'>
 
@@ -18,7 +19,7 @@ const ANSWERED = new Set(['KafkaJSProtocolError', 'KafkaJSNumberOfRetriesExceede
 
 export class KafkajsOutlet {
   readonly producer: Producer
-  readonly #cluster: ProducerCluster
+  readonly #cluster: Cluster
   /** How many sends to each topic are under way. */
   readonly #inUse = new Map<string, number>()
 
@@ -54,6 +55,12 @@ export class KafkajsOutlet {
     } finally {
       this.#use(topic, -1)
     }
+  }
+
+  /** At once: kafkajs would wait for each request that is under way, and try it again many times meanwhile. */
+  async close(): Promise<void> {
+    await retire(this.#cluster, new kafkajs.KafkaJSNonRetriableError('the producer is closed'))
+    await this.producer.disconnect()
   }
 
   #use(topic: string, change: 1 | -1): void {

@@ -1,39 +1,23 @@
 /** Producers of kafkajs, used so that what it does after an error loses and doubles nothing. */
-import type { Clock } from '@sluice/core'
 import kafkajs from 'kafkajs'
-import type { Kafka, Message, ProducerConfig, Transaction as KafkajsTransaction } from 'kafkajs'
-import type {
-  CallOptions,
-  PartitionMetadata,
-  ProduceOptions,
-  RecordToProduce,
-  TopicPartitionOffset,
-  Transaction,
-  TransactionalProducer,
-  TransactionOptions,
-} from '../client.js'
-import type { CodecName, Codecs } from '../codecs/codecs.js'
+import type { Kafka, Message } from 'kafkajs'
+import type { AdapterParts, AdapterTransaction, ProducerKind } from '../adapter.js'
+import type { PartitionMetadata, ProduceOptions, RecordToProduce } from '../client.js'
+import type { CodecName } from '../codecs/codecs.js'
 import { requireCompressor } from '../codecs/codecs.js'
-import { stopped } from '../errors.js'
 import { byTopic } from '../offsets.js'
 import { Partitioner } from '../partitioner.js'
-import { allEnded, bufferOf, byPartition, guarded, requirePartitions, SharedProducer } from '../producing.js'
-import { abortable, reasonOf, withRetries } from '../waiting.js'
-import { toSluice } from './failures.js'
+import { allEnded, bufferOf, byPartition, requirePartitions } from '../producing.js'
 import { KafkajsOutlet } from './kafkajs-outlet.js'
 import type { Sender } from './kafkajs-outlet.js'
 
-export interface ProducersParts {
+export interface KafkajsProducersParts extends Pick<AdapterParts, 'clock' | 'codecs' | 'timeoutMs'> {
   readonly kafka: Kafka
-  readonly codecs: Codecs
-  readonly clock: Clock
-  readonly timeoutMs: number
   readonly partitionsOf: (topic: string, signal?: AbortSignal) => Promise<readonly PartitionMetadata[]>
 }
 
 /** About half a minute: kafkajs cannot be told to stop, so it must stop by itself. */
 const RETRY = { initialRetryTime: 50, maxRetryTime: 3000, retries: 14 }
-const TRANSACTION_TIMEOUT_MS = 60_000
 
 const { CompressionTypes, CompressionCodecs, Partitioners } = kafkajs
 const TYPES = {
@@ -44,77 +28,53 @@ const TYPES = {
   zstd: CompressionTypes.ZSTD,
 } as const
 
-export class KafkajsProducers {
-  readonly #parts: ProducersParts
+export class KafkajsProducers implements ProducerKind<KafkajsOutlet> {
+  readonly #parts: KafkajsProducersParts
   readonly #partitioner = new Partitioner()
-  readonly #open = new Set<KafkajsOutlet>()
-  readonly #shared: SharedProducer<KafkajsOutlet>
-  #isClosed = false
 
-  constructor(parts: ProducersParts) {
+  constructor(parts: KafkajsProducersParts) {
     this.#parts = parts
-    this.#shared = new SharedProducer({
-      make: () => this.#connected(),
-      discard: (outlet) => this.#discard(outlet),
-    })
   }
 
-  produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
-    const doing = `writing to ${topic}`
-    const work = this.#shared.use(async (outlet) => {
-      if (options.signal?.aborted === true) throw reasonOf(options.signal)
-      await translated(doing, () => this.#send(outlet, outlet.producer, topic, records, options))
-    })
-    return abortable(
-      translated(doing, () => work),
-      options.signal,
-    )
+  make(transaction?: { readonly transactionalId: string; readonly timeoutMs: number }): KafkajsOutlet {
+    const config =
+      transaction === undefined
+        ? { idempotent: true }
+        : { transactionalId: transaction.transactionalId, transactionTimeout: transaction.timeoutMs }
+    return new KafkajsOutlet(this.#parts.kafka, { ...config, ...commonOptions() })
   }
 
-  transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
-    const { clock, timeoutMs, kafka } = this.#parts
-    const doing = `the transaction ${transactionalId}`
-    const transactionTimeout = options.timeoutMs ?? TRANSACTION_TIMEOUT_MS
-    const outlet = this.#newOutlet(kafka, { transactionalId, transactionTimeout })
-    const { producer } = outlet
-    const retrying = <T>(call: CallOptions | undefined, attempt: () => Promise<T>) =>
-      withRetries({ clock, timeoutMs, signal: call?.signal, doing }, () => translated(doing, attempt))
-    const inner: TransactionalProducer = {
-      init: (call) =>
-        retrying(call, async () => {
-          await producer.connect()
-          // Asks for the producer's id; a transaction without a record is not known to the broker.
-          await (await producer.transaction()).abort()
-        }),
-      begin: async () =>
-        this.#transaction(outlet, await translated(doing, () => producer.transaction()), doing, retrying),
-      close: () => this.#discard(outlet),
-    }
-    return guarded(inner, transactionalId)
+  connect({ producer }: KafkajsOutlet): Promise<void> {
+    return producer.connect()
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true
-    await Promise.all([...this.#open].map((outlet) => this.#discard(outlet)))
-  }
-
-  #transaction(
+  send(
     outlet: KafkajsOutlet,
-    transaction: KafkajsTransaction,
-    doing: string,
-    retrying: <T>(call: CallOptions | undefined, attempt: () => Promise<T>) => Promise<T>,
-  ): Transaction {
-    const once = (call: CallOptions | undefined, work: () => Promise<void>): Promise<void> =>
-      abortable(translated(doing, work), call?.signal)
+    topic: string,
+    records: readonly RecordToProduce[],
+    options: ProduceOptions,
+  ): Promise<void> {
+    return this.#send(outlet, outlet.producer, topic, records, options)
+  }
+
+  async init({ producer }: KafkajsOutlet): Promise<void> {
+    await producer.connect()
+    // Asks for the producer's id; a transaction without a record is not known to the broker.
+    await (await producer.transaction()).abort()
+  }
+
+  async begin(outlet: KafkajsOutlet): Promise<AdapterTransaction> {
+    const transaction = await outlet.producer.transaction()
     return {
-      send: (topic, records, options = {}) =>
-        once(options, () => this.#send(outlet, transaction, topic, records, options)),
-      sendOffsets: (group: string, offsets: readonly TopicPartitionOffset[], options) =>
-        // A broker that has just started has no coordinator of groups yet; asking twice adds nothing.
-        retrying(options, () => transaction.sendOffsets({ consumerGroupId: group, topics: byTopic(offsets) })),
-      commit: (options) => once(options, () => transaction.commit()),
-      abort: (options) => once(options, () => transaction.abort()),
+      send: (topic, records, options) => this.#send(outlet, transaction, topic, records, options),
+      sendOffsets: (group, offsets) => transaction.sendOffsets({ consumerGroupId: group, topics: byTopic(offsets) }),
+      commit: () => transaction.commit(),
+      abort: () => transaction.abort(),
     }
+  }
+
+  close(outlet: KafkajsOutlet): Promise<void> {
+    return outlet.close()
   }
 
   /**
@@ -142,24 +102,6 @@ export class KafkajsProducers {
       }),
     )
   }
-
-  #newOutlet(kafka: Kafka, config: ProducerConfig): KafkajsOutlet {
-    const outlet = new KafkajsOutlet(kafka, { ...config, ...commonOptions() })
-    this.#open.add(outlet)
-    return outlet
-  }
-
-  async #connected(): Promise<KafkajsOutlet> {
-    if (this.#isClosed) throw stopped('this client of Kafka')
-    const outlet = this.#newOutlet(this.#parts.kafka, { idempotent: true })
-    await outlet.producer.connect()
-    return outlet
-  }
-
-  async #discard(outlet: KafkajsOutlet): Promise<void> {
-    this.#open.delete(outlet)
-    await outlet.producer.disconnect()
-  }
 }
 
 function commonOptions() {
@@ -168,14 +110,6 @@ function commonOptions() {
     maxInFlightRequests: 1,
     createPartitioner: Partitioners.DefaultPartitioner,
     retry: RETRY,
-  }
-}
-
-async function translated<T>(doing: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw toSluice(error, doing)
   }
 }
 

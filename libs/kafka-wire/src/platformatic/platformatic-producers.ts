@@ -2,21 +2,14 @@
 import { FindCoordinatorKeyTypes, Producer } from '@platformatic/kafka'
 import type { Admin, MessageToProduce, ProducerOptions } from '@platformatic/kafka'
 import type { Clock } from '@sluice/core'
-import type {
-  CallOptions,
-  ProduceOptions,
-  RecordToProduce,
-  TopicPartitionOffset,
-  Transaction,
-  TransactionalProducer,
-  TransactionOptions,
-} from '../client.js'
+import type { AdapterTransaction, ProducerKind } from '../adapter.js'
+import type { CallOptions, ProduceOptions, RecordToProduce, TopicPartitionOffset } from '../client.js'
 import type { Codecs } from '../codecs/codecs.js'
 import { requireCompressor } from '../codecs/codecs.js'
-import { stopped } from '../errors.js'
 import { Partitioner } from '../partitioner.js'
-import { bufferOf, byPartition, guarded, requirePartitions, SharedProducer, unknownPartition } from '../producing.js'
-import { abortable, reasonOf, withRetries } from '../waiting.js'
+import { bufferOf, byPartition, requirePartitions, unknownPartition } from '../producing.js'
+import { withRetries } from '../waiting.js'
+import { dropAll } from './connections.js'
 import { toSluice } from './failures.js'
 
 type BaseOptions = Pick<
@@ -24,14 +17,14 @@ type BaseOptions = Pick<
   'clientId' | 'bootstrapBrokers' | 'connectTimeout'
 >
 
-export interface ProducersParts {
+export interface PlatformaticProducersParts {
   readonly admin: Admin
   readonly base: BaseOptions
   readonly codecs: Codecs
   readonly clock: Clock
   readonly timeoutMs: number
   /** Unless `isFresh`, as of some time ago. */
-  readonly partitionsOf: (topic: string, isFresh: boolean) => Promise<number>
+  readonly partitionsOf: (topic: string, options: CallOptions, isFresh: boolean) => Promise<number>
 }
 
 type Sender = Pick<Producer, 'send'>
@@ -40,99 +33,71 @@ type PlatformaticTransaction = Awaited<ReturnType<Producer['beginTransaction']>>
 const RETRY_DELAY_MS = 250
 const RETRIES = 4
 const REQUEST_TIMEOUT_MS = 30_000
-const TRANSACTION_TIMEOUT_MS = 60_000
 const LONGEST_SPAN_MS = 2n ** 30n
 /** Asks for the id and epoch that the transactional id has, whatever they are. */
 const ANY_PRODUCER = { producerId: -1n, producerEpoch: -1 }
 
-export class PlatformaticProducers {
-  readonly #parts: ProducersParts
+export class PlatformaticProducers implements ProducerKind<Producer> {
+  readonly #parts: PlatformaticProducersParts
   readonly #partitioner = new Partitioner()
-  readonly #open = new Set<Producer>()
-  readonly #shared: SharedProducer<Producer>
-  #isClosed = false
 
-  constructor(parts: ProducersParts) {
+  constructor(parts: PlatformaticProducersParts) {
     this.#parts = parts
-    this.#shared = new SharedProducer({
-      make: async () => this.#newProducer({ timeout: REQUEST_TIMEOUT_MS }),
-      discard: (producer) => this.#discard(producer),
-    })
   }
 
-  produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
-    const doing = `writing to ${topic}`
-    const work = this.#shared.use(async (producer) => {
-      if (options.signal?.aborted === true) throw reasonOf(options.signal)
-      await translated(doing, () => this.#send(producer, producer, topic, records, options))
-    })
-    return abortable(
-      translated(doing, () => work),
-      options.signal,
-    )
-  }
-
-  transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
-    const { clock, timeoutMs } = this.#parts
-    const doing = `the transaction ${transactionalId}`
-    const producer = this.#newProducer({ transactionalId, timeout: options.timeoutMs ?? TRANSACTION_TIMEOUT_MS })
-    const inner: TransactionalProducer = {
-      init: (call) =>
-        withRetries({ clock, timeoutMs, signal: call?.signal, doing }, () =>
-          translated(doing, async () => {
-            // A failed try leaves its transaction behind.
-            await producer.transaction?.cancel()
-            await (await producer.beginTransaction(ANY_PRODUCER)).cancel()
-          }),
-        ),
-      begin: async () =>
-        this.#transaction(producer, await translated(doing, () => producer.beginTransaction(ANY_PRODUCER)), doing),
-      close: () => this.#discard(producer),
-    }
-    return guarded(inner, transactionalId)
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true
-    await Promise.all([...this.#open].map((producer) => this.#discard(producer)))
-  }
-
-  #newProducer(options: { transactionalId?: string; timeout: number }): Producer {
-    if (this.#isClosed) throw stopped('this client of Kafka')
-    const retrying = { retries: RETRIES, retryDelay: RETRY_DELAY_MS }
-    const producer = new Producer({
+  make(transaction?: { readonly transactionalId: string; readonly timeoutMs: number }): Producer {
+    return new Producer({
       ...this.#parts.base,
-      ...retrying,
+      retries: RETRIES,
+      retryDelay: RETRY_DELAY_MS,
       idempotent: true,
       autocreateTopics: false,
-      ...options,
+      timeout: transaction?.timeoutMs ?? REQUEST_TIMEOUT_MS,
+      ...(transaction === undefined ? {} : { transactionalId: transaction.transactionalId }),
     })
-    this.#open.add(producer)
-    return producer
   }
 
-  #transaction(producer: Producer, transaction: PlatformaticTransaction, doing: string): Transaction {
+  /** It does so by itself. */
+  connect(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  send(producer: Producer, topic: string, records: readonly RecordToProduce[], options: ProduceOptions): Promise<void> {
+    return this.#send(producer, producer, topic, records, options)
+  }
+
+  async init(producer: Producer): Promise<void> {
+    // A failed try leaves its transaction behind.
+    await producer.transaction?.cancel()
+    await (await producer.beginTransaction(ANY_PRODUCER)).cancel()
+  }
+
+  async begin(producer: Producer): Promise<AdapterTransaction> {
+    const transaction = await producer.beginTransaction(ANY_PRODUCER)
     // The broker knows nothing of a transaction without records and offsets, and refuses to end it.
     let isKnown = false
-    const step = (call: CallOptions | undefined, work: () => Promise<unknown>): Promise<void> =>
-      abortable(
-        translated(doing, async () => {
-          await work()
-        }),
-        call?.signal,
-      )
     return {
-      send: (topic, records, options = {}) => {
+      send: (topic, records, options) => {
         isKnown = true
-        return step(options, () => this.#send(producer, transaction, topic, records, options))
+        return this.#send(producer, transaction, topic, records, options)
       },
-      sendOffsets: (group, offsets, options) => {
+      sendOffsets: (group, offsets) => {
         isKnown = true
-        return step(options, () => this.#sendOffsets(transaction, group, offsets))
+        return this.#sendOffsets(transaction, group, offsets)
       },
-      commit: (options) => step(options, () => (isKnown ? transaction.commit() : transaction.cancel())),
-      abort: (options) => step(options, () => (isKnown ? transaction.abort() : transaction.cancel())),
+      commit: () => (isKnown ? transaction.commit() : transaction.cancel()),
+      abort: () => (isKnown ? transaction.abort() : transaction.cancel()),
     }
+  }
+
+  async close(producer: Producer): Promise<void> {
+    dropAll(producer.connections)
+    await new Promise<void>((resolve, reject) => {
+      producer.close(true, (error) => {
+        if (error) reject(error)
+        else resolve()
+      })
+    })
   }
 
   /** One request after the other: the client numbers the batches of a partition when it sends them. */
@@ -146,10 +111,10 @@ export class PlatformaticProducers {
     const { compression = 'none' } = options
     if (compression !== 'none') requireCompressor(this.#parts.codecs, compression, topic)
     // It would look for a topic that is not there for as long as it sends.
-    const count = await this.#parts.partitionsOf(topic, false)
+    const count = await this.#parts.partitionsOf(topic, options, false)
     const groups = byPartition(records, (record) => this.#partitioner.partitionOf(record, count))
     if (Math.max(...groups.keys()) >= count) {
-      requirePartitions(topic, groups.keys(), await this.#parts.partitionsOf(topic, true))
+      requirePartitions(topic, groups.keys(), await this.#parts.partitionsOf(topic, options, true))
     }
     for (const [partition, some] of groups) {
       const messages = some.map((record) => toMessage(topic, partition, record, this.#parts.clock.now()))
@@ -168,9 +133,9 @@ export class PlatformaticProducers {
   async #deliver(doing: string, producer: Producer, send: () => Promise<unknown>): Promise<void> {
     const { clock, timeoutMs } = this.#parts
     await withRetries({ clock, timeoutMs, signal: undefined, doing }, () =>
-      translated(doing, send).catch((error: unknown) => {
+      send().catch((error: unknown) => {
         producer.clearMetadata()
-        throw error
+        throw toSluice(error, doing)
       }),
     )
   }
@@ -191,24 +156,6 @@ export class PlatformaticProducers {
       // It takes the record that was read, and commits the offset behind it.
       await transaction.addOffset({ topic, partition, offset: offset - 1n, metadata: { consumer } } as never)
     }
-  }
-
-  async #discard(producer: Producer): Promise<void> {
-    this.#open.delete(producer)
-    await new Promise<void>((resolve, reject) => {
-      producer.close(true, (error) => {
-        if (error) reject(error)
-        else resolve()
-      })
-    })
-  }
-}
-
-async function translated<T>(doing: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    throw toSluice(error, doing)
   }
 }
 
