@@ -29,6 +29,8 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --redis URL            also count in Redis, e.g. redis://localhost:6379
   --mongo URL            also count in MongoDB, e.g. mongodb://localhost:27017
   --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
+  --hdfs URL             write the figures of each batch to HDFS, too: http://NAMENODE:9870/folder
+  --s3 URL               write the figures of each batch to S3, too: s3://bucket/folder
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
 `
@@ -77,6 +79,10 @@ export interface Options {
   readonly redis: string | undefined
   /** Where MongoDB is; undefined: nothing goes there. */
   readonly mongo: string | undefined
+  /** A NameNode's web server and a folder; undefined: nothing goes to HDFS. */
+  readonly hdfs: string | undefined
+  /** A bucket and a folder; undefined: nothing goes to S3. */
+  readonly s3: string | undefined
   readonly fresh: boolean
 }
 
@@ -114,6 +120,8 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     sql: readSql(values.sql),
     redis: readRedis(values.redis),
     mongo: readMongo(values.mongo),
+    hdfs: readHdfs(values.hdfs),
+    s3: readS3(values.s3),
     fresh: values.fresh === true,
   }
 }
@@ -147,6 +155,8 @@ function readValues(args: readonly string[]) {
         sql: { type: 'string' },
         redis: { type: 'string' },
         mongo: { type: 'string' },
+        hdfs: { type: 'string' },
+        s3: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -263,6 +273,16 @@ function readRedis(text: string | undefined): string | undefined {
 function readMongo(text: string | undefined): string | undefined {
   if (text === undefined || /^mongodb(\+srv)?:\/\/[^/]/.test(text)) return text
   throw new UsageError('--mongo takes mongodb://HOST:PORT')
+}
+
+function readHdfs(text: string | undefined): string | undefined {
+  if (text === undefined || (/^https?:\/\/[^/@?#]+\/[^?#]+$/.test(text) && URL.canParse(text))) return text
+  throw new UsageError('--hdfs takes http://NAMENODE:9870/FOLDER, the address of its web server')
+}
+
+function readS3(text: string | undefined): string | undefined {
+  if (text === undefined || /^s3:\/\/[^/@]+\/[^/]/.test(text)) return text
+  throw new UsageError('--s3 takes s3://BUCKET/FOLDER')
 }
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {

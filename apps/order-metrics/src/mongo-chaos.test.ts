@@ -91,7 +91,7 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'order-metrics and Mo
           ...{
             file,
             out,
-            server: ['--mongo', own.values.url],
+            to: ['--mongo', own.values.url],
             away: AWAY,
             kills: KILLS,
             restarts: Math.ceil(KILLS / 2),

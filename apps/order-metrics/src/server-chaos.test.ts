@@ -25,10 +25,6 @@ const lines = readdirSync(SAMPLE)
   .sort()
   .flatMap((name) => readFileSync(join(SAMPLE, name), 'utf8').split('\n').slice(1, -1))
 
-/** What the app may end with, when its server is away; of a conflict, a fence or a refused record nothing is said here. */
-const AWAY =
-  /\[sink-sql\] \S+: .*; is the server up, and may this machine reach it\?|\[sink-sql\] \S+ has not done within \d+ ms|write\w+ has not ended within \d+ ms/
-
 const QUERY = 'SELECT * FROM metrics'
 type StoredRow = Readonly<Record<string, unknown>>
 
@@ -50,6 +46,9 @@ async function readMysql(url: string): Promise<readonly StoredRow[]> {
     connection.destroy()
   }
 }
+
+const AWAY =
+  /\[sink-sql\] \S+: .*; is the server up, and may this machine reach it\?|\[sink-sql\] \S+ has not done within \d+ ms|write\w+ has not ended within \d+ ms/
 
 /** What the table says, in the shape of the recomputed totals. */
 function totalsOf(rows: readonly StoredRow[]): Partial<ExpectedTotals> {
@@ -102,7 +101,7 @@ for (const [name, read, settings] of [
             ...{
               file,
               out,
-              server: ['--sql', own.values.url],
+              to: ['--sql', own.values.url],
               away: AWAY,
               kills: KILLS,
               restarts: Math.ceil(KILLS / 2),
