@@ -9,7 +9,7 @@ import {
 } from '@sluice/core'
 
 const quiet = (): void => undefined
-export const silent: Logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
+const silent: Logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
 
 let apps = 0
 

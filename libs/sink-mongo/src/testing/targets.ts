@@ -44,7 +44,7 @@ const refusedValues = [
   2n ** 64n,
   new Error('x'),
 ]
-export const badValues = refusedValues.map((value, index): Item => ({
+const badValues = refusedValues.map((value, index): Item => ({
   id: `bad ${String(index)}`,
   value: value as never,
 }))
