@@ -13,6 +13,7 @@ const packageLayers = {
   'type:connector': ['type:wire', 'type:core'],
   'type:app': ['type:connector', 'type:wire', 'type:core', 'type:testkit'],
   'type:services': [],
+  'type:generators': [],
   'type:bench': ['*'],
 }
 
@@ -56,11 +57,11 @@ export default defineConfig(
     },
   },
   {
-    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts', 'tools/services/**/*.ts'],
+    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts', 'tools/{generators,services}/**/*.ts'],
     rules: { '@nx/enforce-module-boundaries': moduleBoundaries(packageLayers) },
   },
   {
-    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts', 'tools/**/*.ts'],
+    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts', 'tools/**/*.{ts,mjs}'],
     ignores: TESTS,
     rules: {
       'max-lines': ['error', { max: 500 }],
