@@ -37,7 +37,6 @@ export function clientOver<P>(options: ClientOptions, adapt: (parts: AdapterPart
 class AdaptedClient<P> implements KafkaClient {
   readonly '~sluice' = 'kafka-client/1'
   readonly name: string
-  readonly supports: KafkaSupport
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #codecs: Codecs
@@ -53,8 +52,12 @@ class AdaptedClient<P> implements KafkaClient {
     const adapter = adapt({ clock, timeoutMs, codecs, retried: (...args) => this.#call(...args) })
     this.#adapter = adapter
     this.name = adapter.name
-    this.supports = { safeTransactions: false, compression: adapter.compression }
     this.#producers = new Producers(adapter.producers, { clock, timeoutMs, failures: adapter.failures })
+  }
+
+  get supports(): KafkaSupport {
+    const { compression, areTransactionsSafe = false } = this.#adapter
+    return { safeTransactions: areTransactionsSafe, compression }
   }
 
   async connect(options?: CallOptions): Promise<void> {

@@ -57,6 +57,8 @@ export interface Adapter<P> {
   readonly compression: readonly Compression[]
   readonly failures: Failures
   readonly producers: ProducerKind<P>
+  /** Whether transactions are those of KIP-890, once a transactional producer is there. Default: false. */
+  readonly areTransactionsSafe?: boolean
   connect(): Promise<unknown>
   /** Ends every connection at once; calls that wait reject with `reason`, where the library lets them. Producers are closed before. */
   close(reason: Error): Promise<unknown>

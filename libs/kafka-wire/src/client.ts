@@ -94,6 +94,11 @@ export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 export interface ProduceOptions extends CallOptions {
   /** Default: `none`. */
   readonly compression?: Compression | undefined
+  /**
+   * How large a batch of records may be before it is compressed; a larger record is a batch of its own. At most the topic's
+   * `max.message.bytes`. Only of clients that encode batches themselves, which `kafkajsClient` does. Default: 512 KiB.
+   */
+  readonly maxBatchBytes?: number | undefined
 }
 
 /**
@@ -124,7 +129,10 @@ export interface TransactionOptions {
 
 /** What an adapter can and cannot do on this version of Node. */
 export interface KafkaSupport {
-  /** Transactions as of KIP-890, where a late message of an old transaction cannot get into a new one. */
+  /**
+   * Transactions as of KIP-890, where a late message of an old transaction cannot get into a new one. It depends on the brokers, so it
+   * is false until the first transactional producer has been initialised.
+   */
   readonly safeTransactions: boolean
   /** Codecs for `produce`. */
   readonly compression: readonly Compression[]

@@ -20,14 +20,19 @@ import { silentBrokerOf, toSluice, typeOf } from './failures.js'
 import { connectionsOf, createCluster, dropConnection, mendKafkajs } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
-import type { KafkajsOutlet } from './kafkajs-outlet.js'
-import { KafkajsProducers } from './kafkajs-producers.js'
+import { KafkajsWire } from './kafkajs-wire.js'
+import type { WireProducer } from '../produce/wire-producer.js'
+import { WireProducers } from '../produce/wire-producers.js'
 
 export interface KafkajsClientOptions extends ClientOptions {
   /** `true`, or the options of `tls.connect`. Default: no TLS. */
   readonly ssl?: KafkaConfig['ssl']
   /** E.g. `{ mechanism: 'scram-sha-512', username, password }`. Default: none. */
   readonly sasl?: KafkaConfig['sasl']
+  /**
+   * How transactions are written: `safe` as of KIP-890 (Kafka 4), `classic` as brokers before do. Default: what the brokers speak.
+   */
+  readonly transactions?: 'safe' | 'classic' | undefined
   /** Gets what kafkajs logs, at level `debug`. Default: nothing does. */
   readonly logger?: Logger | undefined
 }
@@ -39,11 +44,12 @@ export function kafkajsClient(options: KafkajsClientOptions): KafkaClient {
   return clientOver(options, (parts) => new KafkajsAdapter(options, parts))
 }
 
-class KafkajsAdapter implements Adapter<KafkajsOutlet> {
+class KafkajsAdapter implements Adapter<WireProducer> {
   readonly name = 'kafkajs'
   readonly compression: readonly Compression[]
   readonly failures = { toSluice, typeOf }
-  readonly producers: KafkajsProducers
+  readonly producers: WireProducers
+  readonly #wire: KafkajsWire
   readonly #cluster: Cluster
   readonly #fetcher: KafkajsFetcher
 
@@ -53,11 +59,13 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     const kafka = newKafka(options)
     this.#cluster = createCluster(kafka)
     this.#fetcher = new KafkajsFetcher(this.#cluster)
-    const partitionsOf = async (topic: string, signal?: AbortSignal) => {
-      const [metadata] = await parts.retried(`looking up ${topic}`, { signal }, () => this.metadata([topic]))
-      return (metadata as TopicMetadata).partitions
-    }
-    this.producers = new KafkajsProducers({ ...parts, kafka, partitionsOf })
+    // Records must not wait behind fetches, nor look-ups behind records.
+    this.#wire = new KafkajsWire(createCluster(kafka))
+    this.producers = new WireProducers({ ...parts, wire: this.#wire, dialect: options.transactions })
+  }
+
+  get areTransactionsSafe(): boolean {
+    return this.producers.areTransactionsSafe
   }
 
   connect(): Promise<void> {
@@ -68,6 +76,7 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     // kafkajs would wait for each request that is under way.
     await Promise.all(connectionsOf(this.#cluster).map((connection) => dropConnection(connection, reason)))
     await this.#cluster.disconnect()
+    await this.#wire.close(reason)
   }
 
   async metadata(topics: readonly string[] | RegExp): Promise<readonly TopicMetadata[]> {
