@@ -6,6 +6,7 @@ import type {
   FetchAnswer,
   FetchRequest,
   Isolation,
+  NewTopic,
   ProduceOptions,
   RecordToProduce,
   TopicMetadata,
@@ -64,6 +65,8 @@ export interface Adapter<P> {
   close(reason: Error): Promise<unknown>
   /** `topics` is not empty. */
   metadata(topics: readonly string[] | RegExp): Promise<readonly TopicMetadata[]>
+  topicSettings(topic: string): Promise<ReadonlyMap<string, string>>
+  createTopic(topic: NewTopic): Promise<unknown>
   /** The time is milliseconds, or one of {@link LATEST} and {@link EARLIEST}. -1 where no record is as young. */
   listOffsets(
     topic: string,

@@ -31,6 +31,14 @@ export interface TopicMetadata {
   readonly partitions: readonly PartitionMetadata[]
 }
 
+export interface NewTopic {
+  readonly topic: string
+  readonly partitions: number
+  /** Default: the brokers'. */
+  readonly replicas?: number | undefined
+  readonly settings?: Readonly<Record<string, string>> | undefined
+}
+
 export interface TopicPartitionOffset {
   readonly topic: string
   readonly partition: number
@@ -151,6 +159,10 @@ export interface KafkaClient {
 
   /** Topics in the order of `topics`, or of their names. One that is not there is an error, with a pattern it is not. */
   metadata(topics: readonly string[] | RegExp, options?: CallOptions): Promise<readonly TopicMetadata[]>
+  /** What is set for a topic or holds for it by default, e.g. `max.message.bytes`. */
+  topicSettings(topic: string, options?: CallOptions): Promise<ReadonlyMap<string, string>>
+  /** Does nothing where there is one of this name. */
+  createTopic(topic: NewTopic, options?: CallOptions): Promise<void>
   /** By partition. A time gives the first offset whose record is not older, and behind the last record where there is none. */
   listOffsets(
     topic: string,

@@ -39,6 +39,15 @@ const adapters: readonly Adapter[] = [
       kafkajsClient({ ...(kafkaJsConfig(values, mechanism) as { brokers: string[] }), callTimeoutMs }),
   },
   {
+    name: 'kafkajs, classic',
+    newClient: (values, { mechanism, callTimeoutMs } = {}) =>
+      kafkajsClient({
+        ...(kafkaJsConfig(values, mechanism) as { brokers: string[] }),
+        callTimeoutMs,
+        transactions: 'classic',
+      }),
+  },
+  {
     name: 'platformatic',
     newClient: (values, { mechanism = 'scram-sha-512', callTimeoutMs } = {}) => {
       const brokers = values.bootstrap.split(',')

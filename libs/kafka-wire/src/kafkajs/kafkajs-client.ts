@@ -11,6 +11,7 @@ import type {
   FetchRequest,
   Isolation,
   KafkaClient,
+  NewTopic,
   TopicMetadata,
   TopicPartitionOffset,
 } from '../client.js'
@@ -37,6 +38,8 @@ export interface KafkajsClientOptions extends ClientOptions {
   readonly logger?: Logger | undefined
 }
 
+/** A kind of resource that has settings. */
+const TOPIC = 2
 /** The generation of one who is not a member. */
 const NO_GENERATION = -1
 
@@ -93,6 +96,28 @@ class KafkajsAdapter implements Adapter<WireProducer> {
       return found.filter(({ topic }) => topics.test(topic)).sort((a, b) => (a.topic < b.topic ? -1 : 1))
     }
     return topics.map((topic) => found.find((each) => each.topic === topic) as TopicMetadata)
+  }
+
+  async topicSettings(topic: string): Promise<ReadonlyMap<string, string>> {
+    await this.#cluster.connect()
+    const broker = await this.#cluster.brokerPool.findConnectedBroker()
+    const { resources } = await broker.describeConfigs({ resources: [{ type: TOPIC, name: topic }] })
+    const entries = resources.flatMap(({ configEntries }) => configEntries)
+    return new Map(entries.map(({ configName, configValue }) => [configName, configValue ?? '']))
+  }
+
+  async createTopic({ topic, partitions, replicas = -1, settings = {} }: NewTopic): Promise<void> {
+    await this.#cluster.connect()
+    // Who the controller is comes with them.
+    await this.#fetcher.learnBrokers()
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+    const made = { topic, numPartitions: partitions, replicationFactor: replicas, configEntries }
+    try {
+      await (await this.#cluster.findControllerBroker()).createTopics({ topics: [made] })
+    } catch (error) {
+      // One error for each topic, in one for all.
+      throw (error as { readonly errors?: readonly Error[] }).errors?.[0] ?? error
+    }
   }
 
   async listOffsets(

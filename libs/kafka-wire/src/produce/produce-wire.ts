@@ -121,10 +121,7 @@ export function addPartitionsCall(
   }
 }
 
-export function addOffsetsCall(
-  { transactionalId, producerId, epoch }: Transactional,
-  group: string,
-): WireCall<number> {
+export function addOffsetsCall({ transactionalId, producerId, epoch }: Transactional, group: string): WireCall<number> {
   return {
     api: { key: 25, version: 1, name: 'AddOffsetsToTxn' },
     bytes: new WireWriter(false).string(transactionalId).int64(producerId).int16(epoch).string(group).end(),
@@ -147,9 +144,7 @@ export function txnOffsetCommitCall(
   request.array(new Set(offsets.map(({ topic }) => topic)), (name) => {
     const own = offsets.filter(({ topic }) => topic === name)
     request.string(name)
-    request.array(own, ({ partition, offset }) =>
-      request.int32(partition).int64(offset).int32(-1).string('').tags(),
-    )
+    request.array(own, ({ partition, offset }) => request.int32(partition).int64(offset).int32(-1).string('').tags())
     request.tags()
   })
   return {
@@ -186,7 +181,10 @@ export function endTxnCall(
   const request = new WireWriter(isFlexible).string(transactionalId).int64(producerId).int16(epoch)
   return {
     api: { key: 26, version: END_TXN[dialect], name: 'EndTxn' },
-    bytes: request.int8(isCommit ? 1 : 0).tags().end(),
+    bytes: request
+      .int8(isCommit ? 1 : 0)
+      .tags()
+      .end(),
     decode(bytes) {
       const answer = new WireReader(bytes, isFlexible)
       answer.int32()

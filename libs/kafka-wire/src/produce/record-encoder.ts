@@ -64,13 +64,15 @@ export function sealBatch({ bytes }: RecordBatch, sender: BatchSender, sequence:
 
 function toBatch(body: BatchBody, { codec, compress, isTransactional }: EncodeOptions): RecordBatch {
   const plain = body.bytes()
-  const packed = compress === undefined ? plain : compress(plain)
+  const shrunk = compress?.(plain)
+  const isSmaller = shrunk !== undefined && shrunk.length < plain.length
+  const packed = isSmaller ? shrunk : plain
   const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES + packed.length)
   bytes.writeBigInt64BE(0n, 0) // the broker's part
   bytes.writeInt32BE(bytes.length - 12, 8)
   bytes.writeInt32BE(-1, 12) // leader's epoch
   bytes.writeInt8(MAGIC, 16)
-  bytes.writeInt16BE(codec | (isTransactional ? TRANSACTIONAL : 0), ATTRIBUTES)
+  bytes.writeInt16BE((isSmaller ? codec : 0) | (isTransactional ? TRANSACTIONAL : 0), ATTRIBUTES)
   bytes.writeInt32BE(body.count - 1, 23)
   bytes.writeBigInt64BE(BigInt(body.firstTimestampMs), 27)
   bytes.writeBigInt64BE(BigInt(body.maxTimestampMs), 35)

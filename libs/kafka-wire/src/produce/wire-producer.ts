@@ -210,7 +210,9 @@ export class WireProducer {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     if (this.#dialect === 'safe') return
-    const fresh = queues.map(({ partition }) => partition).filter((each) => !this.#added.has(`${topic}/${String(each)}`))
+    const fresh = queues
+      .map(({ partition }) => partition)
+      .filter((each) => !this.#added.has(`${topic}/${String(each)}`))
     if (fresh.length === 0) return
     await this.#retried(doing, signal, async () => {
       const self = this.#self()
