@@ -6,6 +6,7 @@ import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
 import { storeMetrics } from './metrics-store.js'
+import { sendMetrics } from './metrics-topic.js'
 import { isHeader } from './orders.js'
 import { csvFiles } from './data-files.js'
 import { startReplay, type Replay } from './replay.js'
@@ -104,6 +105,7 @@ async function streamTo(
   })
   writeResults(metrics, results, blacklist !== undefined)
   if (database) storeMetrics(metrics.standings, results.directory)
+  if (inputs.lines.kind === 'kafka') sendMetrics(metrics.standings, inputs.lines)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()

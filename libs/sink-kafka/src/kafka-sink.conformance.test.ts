@@ -30,7 +30,7 @@ function conformance(values: KafkaValues, mode: Mode, { replicas }: { replicas: 
     test,
     name: `kafkaSink, ${mode}`,
     async open() {
-      const topic = await newTopic(values, { partitions: 2, replicas })
+      const topic = await newTopic(values, { partitions: 2, replicas, settings: { 'max.message.bytes': '1048588' } })
       const make = (): Sink<Item> =>
         kafkaSink({ brokers, topic, mode, key: ({ id }) => id, value: ({ body }) => body, partition: () => 0 })
       return {
