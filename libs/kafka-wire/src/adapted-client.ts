@@ -28,7 +28,7 @@ import type { RecordChunk } from './record.js'
 import { abortable, within, withRetries } from './waiting.js'
 
 const ALREADY_EXISTS = 'TOPIC_ALREADY_EXISTS'
-const CALL_TIMEOUT_MS = 30_000
+export const CALL_TIMEOUT_MS = 30_000
 
 /** Throws `ARGUMENT_INVALID`. */
 export function clientOver<P>(options: ClientOptions, adapt: (parts: AdapterParts) => Adapter<P>): KafkaClient {

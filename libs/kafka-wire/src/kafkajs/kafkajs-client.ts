@@ -2,7 +2,7 @@
 import type { Logger } from '@sluice/core'
 import kafkajs from 'kafkajs'
 import type { Kafka, KafkaConfig } from 'kafkajs'
-import { clientOver } from '../adapted-client.js'
+import { CALL_TIMEOUT_MS, clientOver } from '../adapted-client.js'
 import { CONNECT_TIMEOUT_MS, DEFAULT_CLIENT_ID } from '../adapter.js'
 import type { Adapter, AdapterParts, ClientOptions } from '../adapter.js'
 import type {
@@ -179,11 +179,21 @@ class KafkajsAdapter implements Adapter<WireProducer> {
   }
 }
 
-function newKafka({ brokers, clientId, ssl, sasl, connectTimeoutMs, logger }: KafkajsClientOptions): Kafka {
+function newKafka({
+  brokers,
+  clientId,
+  ssl,
+  sasl,
+  connectTimeoutMs,
+  callTimeoutMs,
+  logger,
+}: KafkajsClientOptions): Kafka {
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId: clientId ?? DEFAULT_CLIENT_ID,
     connectionTimeout: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    // One that nobody answers must not take longer than all tries together.
+    requestTimeout: callTimeoutMs ?? CALL_TIMEOUT_MS,
     ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl }),
     // We try again ourselves, by a deadline; but each of the given brokers gets its chance.
