@@ -20,7 +20,7 @@ const STOPS = Math.ceil(KILLS / 3)
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_101_201)
 const TIMEOUT_MS = 300_000 + KILLS * 60_000
 /** So that the lines last as long as the chaos does, and longer. */
-const SECONDS = 30 + 6 * KILLS
+const SECONDS = 30 + 6 * (KILLS + STOPS)
 
 type Cluster = Awaited<ReturnType<typeof startService<'kafka3'>>>
 

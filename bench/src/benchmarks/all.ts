@@ -9,6 +9,7 @@ import { join } from './join.js'
 import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
+import { kafkaProduce } from './kafka-produce.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -37,6 +38,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafka,
   kafkaLatency,
   kafkaMemory,
+  kafkaProduce,
   store,
   wal,
   checkpoint,

@@ -93,7 +93,7 @@ export const EARLIEST = -2
 export interface ProducerKind<P> {
   /** Connects to nobody yet. */
   make(transaction?: { readonly transactionalId: string; readonly timeoutMs: number }): P
-  /** Before the first record of one without a transactional id. */
+  /** Before the first record of one without a transactional id. May be called again after it failed. */
   connect(producer: P): Promise<unknown>
   send(producer: P, topic: string, records: readonly RecordToProduce[], options: ProduceOptions): Promise<unknown>
   /** See `TransactionalProducer.init`. May be called again after it failed. */

@@ -35,7 +35,7 @@ export class Producers<P> {
     this.#shared = new SharedProducer({
       make: async () => {
         const producer = this.#make()
-        await kind.connect(producer)
+        await this.#retried('beginning to write', undefined, () => kind.connect(producer))
         return producer
       },
       discard: (producer) => this.#discard(producer),

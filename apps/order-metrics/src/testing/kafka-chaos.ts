@@ -116,7 +116,9 @@ class KafkaChaos {
     const producer = startProducer(this.#options)
     this.#producer = producer
     this.#app = startApp(this.#args)
-    await Promise.all([this.#killApps(), this.#killLeaders()])
+    // Without a producer there are no batches, and nobody would say why.
+    const failed = producer.done.then(() => new Promise<never>(() => undefined))
+    await Promise.race([Promise.all([this.#killApps(), this.#killLeaders()]), failed])
     this.#counts.isProducing = producer.isRunning()
     this.#options.log(JSON.stringify(this.#counts))
     await within(producer.done, 'the end of the producer')
