@@ -125,3 +125,12 @@ describe('parseOptions', () => {
     expect(() => parseOptions(args)).toThrow(message)
   })
 })
+
+it('a database server is named by a URL, and a wrong one is not repeated, as it may hold a password', () => {
+  expect(parseOptions(['--sql', 'mysql://me:secret@db/shop'])).toMatchObject({ sql: 'mysql://me:secret@db/shop' })
+  for (const wrong of ['secret', 'redis://me:secret@db/shop']) {
+    const call = () => parseOptions(['--sql', wrong])
+    expect(call).toThrow('--sql takes postgres: or mysql://')
+    expect(call).not.toThrow('secret')
+  }
+})

@@ -26,7 +26,9 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --out DIR              where results go (default: a new folder, out/order-metrics-YYYYMMDD-HHMMSS)
   --checkpoint DIR       where the log goes from which a run is resumed (default: OUT/checkpoint)
   --take-over            resume a run whose process hangs
-  --no-database          write files only
+  --no-database          write no SQLite database
+  --redis URL            also count in Redis, e.g. redis://localhost:6379
+  --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
 `
@@ -71,6 +73,10 @@ export interface Options {
   readonly checkpoint: string | undefined
   readonly takeOver: boolean
   readonly database: boolean
+  /** Undefined: in no server. */
+  readonly sql: string | undefined
+  /** Where Redis is; undefined: nothing goes there. */
+  readonly redis: string | undefined
   readonly fresh: boolean
 }
 
@@ -105,6 +111,8 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     checkpoint: readCheckpoint(values),
     takeOver: values['take-over'] === true,
     database: values['no-database'] !== true,
+    sql: readSql(values.sql),
+    redis: readRedis(values.redis),
     fresh: values.fresh === true,
   }
 }
@@ -136,6 +144,8 @@ function readValues(args: readonly string[]) {
         checkpoint: { type: 'string' },
         'take-over': { type: 'boolean' },
         'no-database': { type: 'boolean' },
+        sql: { type: 'string' },
+        redis: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -247,7 +257,21 @@ function readCheckpoint(values: Values): string | undefined {
   return readPath('--checkpoint', values.checkpoint)
 }
 
+/** What it holds is not repeated: there may be a password in it. */
+function readRedis(text: string | undefined): string | undefined {
+  if (text === undefined || (/^rediss?:\/\/[^/]/.test(text) && URL.canParse(text))) return text
+  throw new UsageError('--redis takes redis://HOST:PORT, or rediss:// for TLS')
+}
+
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {
   if (text === '') throw new UsageError(`${option} takes a ${kind}, not an empty name`)
+  return text
+}
+
+/** The password in it is not for messages. */
+function readSql(text: string | undefined): string | undefined {
+  const isRight =
+    text === undefined || (URL.canParse(text) && /^(postgres(ql)?|mysql|mariadb):$/.test(new URL(text).protocol))
+  if (!isRight) throw new UsageError('--sql takes postgres: or mysql://user:password@host:port/database')
   return text
 }

@@ -5,7 +5,8 @@ import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
-import { storeMetrics } from './metrics-store.js'
+import { countInRedis } from './metrics-redis.js'
+import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
 import { sendMetrics } from './metrics-topic.js'
 import { isHeader } from './orders.js'
 import { csvFiles } from './data-files.js'
@@ -82,7 +83,7 @@ interface Ended {
 async function streamTo(
   results: Results,
   inputs: Inputs,
-  { batchMs, windowMs, limits, partitions, takeOver, database }: Options,
+  { batchMs, windowMs, limits, partitions, takeOver, database, redis, sql }: Options,
   { stdout, stderr }: Terminal,
 ): Promise<Ended> {
   const view = viewFor(stdout, stderr, batchMs)
@@ -105,6 +106,8 @@ async function streamTo(
   })
   writeResults(metrics, results, blacklist !== undefined)
   if (database) storeMetrics(metrics.standings, results.directory)
+  if (sql !== undefined) storeMetricsInServer(metrics.standings, sql)
+  if (redis !== undefined) countInRedis(metrics.standings, redis, results.directory)
   if (inputs.lines.kind === 'kafka') sendMetrics(metrics.standings, inputs.lines)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {

@@ -1,6 +1,8 @@
-/** The figures in SQLite, for whoever wants to look at them while the job runs. */
+/** The figures in databases, for whoever wants to look at them while the job runs. */
 import { join } from 'node:path'
-import type { DStream, Pair } from '@sluice/core'
+import type { DStream, Pair, Sink } from '@sluice/core'
+import { mysqlSink } from '@sluice/sink-sql/mysql'
+import { postgresSink } from '@sluice/sink-sql/postgres'
 import { readSqlite, sqliteSink } from '@sluice/sink-sql/sqlite'
 import type { Standing, Subject, SubjectKind } from './figures.js'
 
@@ -26,30 +28,44 @@ function storePath(directory: string): string {
   return join(directory, 'metrics.db')
 }
 
-/** Keeps the row of each subject up to date: a batch's rows are there with it, all of a partition at once, or not at all. */
-export function storeMetrics(standings: DStream<Pair<Subject, Standing>>, directory: string): void {
+const write = {
+  table: 'metrics',
+  mode: 'upsert',
+  key: ['kind', 'name'],
+  columns: {
+    kind: 'text',
+    name: 'text',
+    lines: 'integer',
+    orders: 'integer',
+    cancellations: 'integer',
+    revenueThousandths: 'integer',
+    windowOrders: 'integer',
+    windowRevenueThousandths: 'integer',
+    batchTime: 'integer',
+  },
+} as const
+
+type Standings = DStream<Pair<Subject, Standing>>
+
+/** Keeps the row of each subject up to date, in SQLite: a batch's rows are there with it, all of a partition at once, or not at all. */
+export function storeMetrics(standings: Standings, directory: string): void {
+  storeIn(standings, sqliteSink<StoredMetrics>({ file: storePath(directory), ...write }))
+}
+
+/** The same in a server: PostgreSQL, MySQL or MariaDB by the URL's scheme. */
+export function storeMetricsInServer(standings: Standings, url: string): void {
+  const options = { url, ...write }
+  storeIn(
+    standings,
+    url.startsWith('postgres') ? postgresSink<StoredMetrics>(options) : mysqlSink<StoredMetrics>(options),
+  )
+}
+
+function storeIn(standings: Standings, sink: Sink<StoredMetrics>): void {
   standings
     .filter(([[kind]]) => KINDS.includes(kind))
     .transform((rdd, batchTime) => rdd.map((standing) => storedMetrics(standing, batchTime)))
-    .to(
-      sqliteSink<StoredMetrics>({
-        file: storePath(directory),
-        table: 'metrics',
-        mode: 'upsert',
-        key: ['kind', 'name'],
-        columns: {
-          kind: 'text',
-          name: 'text',
-          lines: 'integer',
-          orders: 'integer',
-          cancellations: 'integer',
-          revenueThousandths: 'integer',
-          windowOrders: 'integer',
-          windowRevenueThousandths: 'integer',
-          batchTime: 'integer',
-        },
-      }),
-    )
+    .to(sink)
 }
 
 function storedMetrics([[kind, name], { total, window }]: Pair<Subject, Standing>, batchTime: number): StoredMetrics {
@@ -68,7 +84,7 @@ function storedMetrics([[kind, name], { total, window }]: Pair<Subject, Standing
 }
 
 /** Names come from the data, and a column of text takes no NUL and no halves of characters. */
-function storable(name: string): string {
+export function storable(name: string): string {
   return name.replace(/\0|\p{Surrogate}/gu, '\ufffd')
 }
 

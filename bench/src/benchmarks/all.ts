@@ -10,14 +10,17 @@ import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
 import { kafkaProduce } from './kafka-produce.js'
+import { kafkaPeers } from './kafka-peers.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
+import { redis } from './redis.js'
 import { shuffleBudget } from './shuffle-budget.js'
 import { socket } from './socket.js'
 import { sortBy } from './sort-by.js'
+import { sql } from './sql.js'
 import { store } from './store.js'
 import { wordCount } from './word-count.js'
 
@@ -39,8 +42,11 @@ export const benchmarks: readonly Benchmark[] = [
   kafkaLatency,
   kafkaMemory,
   kafkaProduce,
+  kafkaPeers,
+  sql,
   store,
   wal,
   checkpoint,
   idle,
+  redis,
 ]

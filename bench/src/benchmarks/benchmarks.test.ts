@@ -1,8 +1,13 @@
-import { expect, test } from 'vitest'
-import { Sizes } from '../benchmark.js'
+import { describeWithInstalled } from '@sluice/services'
+import { describe, expect, test } from 'vitest'
+import { Sizes, type Benchmark } from '../benchmark.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
 import { join } from './join.js'
+import { kafka } from './kafka.js'
+import { kafkaLatency } from './kafka-latency.js'
+import { kafkaMemory } from './kafka-memory.js'
+import { kafkaPeers } from './kafka-peers.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
 import { sortBy } from './sort-by.js'
@@ -12,11 +17,18 @@ import { window } from './window.js'
 import { wordCount } from './word-count.js'
 
 const SMALL = 0.0005
+const LONG_MS = 120_000
 
 const each = [mix, wordCount, reduceByKey, join, cogroup, sortBy, compile, mapWithState, updateStateByKey, wal, window]
 
-test.each(each)('$name: ours and the reference compute the same at a small size', async (benchmark) => {
+async function runSmall(benchmark: Benchmark): Promise<void> {
   const rows = await benchmark.run(new Sizes(SMALL, 1))
   expect(rows.length).toBeGreaterThan(0)
   for (const row of rows) expect(row.ratio).toBeGreaterThan(0)
+}
+
+test.each(each)('$name: ours and the reference compute the same at a small size', runSmall)
+
+await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'with a broker of their own', () => {
+  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers])('$name: the same', { timeout: LONG_MS }, runSmall)
 })

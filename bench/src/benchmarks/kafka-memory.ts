@@ -36,7 +36,8 @@ export const kafkaMemory: Benchmark = {
 }
 
 async function peakOf(bootstrap: string, topic: string, rows: number): Promise<number> {
-  const job = fileURLToPath(new URL('./kafka-memory-job.js', import.meta.url))
+  // Built also where this runs from its source.
+  const job = fileURLToPath(new URL('../../dist/benchmarks/kafka-memory-job.js', import.meta.url))
   const { stdout } = await run(process.execPath, [job, bootstrap, topic, String(CAP)])
   const report = JSON.parse(stdout) as MemoryReport
   if (report.rows !== rows) throw new Error(`kafka-memory: ${String(report.rows)} of ${String(rows)} rows were read`)

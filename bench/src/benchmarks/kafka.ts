@@ -113,7 +113,7 @@ async function standingContests(
 }
 
 /** What the map does with a row. */
-function lastByte(text: string | null): number {
+export function lastByte(text: string | null): number {
   return text === null ? 0 : text.charCodeAt(text.length - 1)
 }
 
@@ -163,6 +163,11 @@ async function onlyBatch(start: Start, job: Job): Promise<unknown> {
   const result = await next()
   await stop()
   return result
+}
+
+/** The only batch of a new stream counts a topic, after a map. */
+export function countByNewStream(broker: BenchKafka, topic: string): Promise<unknown> {
+  return onlyBatch({ broker, topic }, counts)
 }
 
 function rowsOf<T>(

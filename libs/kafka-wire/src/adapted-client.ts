@@ -26,6 +26,7 @@ import { Producers } from './producing.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { RecordChunk } from './record.js'
 import { abortable, within, withRetries } from './waiting.js'
+import type { WithinOptions } from './waiting.js'
 
 const ALREADY_EXISTS = 'TOPIC_ALREADY_EXISTS'
 export const CALL_TIMEOUT_MS = 30_000
@@ -124,17 +125,18 @@ class AdaptedClient<P> implements KafkaClient {
 
   async fetch(request: FetchRequest): Promise<FetchAnswer> {
     this.#requireOpen()
-    try {
-      return await abortable(this.#adapter.fetch(request), request.signal)
-    } catch (error) {
-      if (request.signal?.aborted === true) throw error
-      throw await this.#failure(error, `reading ${request.topic}/${String(request.partition)}`)
-    }
+    const { signal, maxWaitMs, timeoutMs = this.#timeoutMs } = request
+    const doing = `reading ${request.topic}/${String(request.partition)}`
+    const answer = this.#adapter.fetch(request).catch(async (error: unknown) => {
+      throw await this.#failure(error, doing)
+    })
+    return this.#inTime({ doing, signal, timeoutMs: timeoutMs + maxWaitMs }, answer)
   }
 
   readRange(range: RangeRequest): AsyncIterable<RecordChunk> {
     const isOutOfRange = (error: unknown): boolean => this.#adapter.failures.typeOf(error) === OUT_OF_RANGE
-    return readRange({ client: this, clock: this.#clock, codecs: this.#codecs, isOutOfRange }, range)
+    const [clock, codecs, callTimeoutMs] = [this.#clock, this.#codecs, this.#timeoutMs]
+    return readRange({ client: this, clock, codecs, callTimeoutMs, isOutOfRange }, range)
   }
 
   produce(topic: string, records: readonly RecordToProduce[], options?: ProduceOptions): Promise<void> {
@@ -163,8 +165,8 @@ class AdaptedClient<P> implements KafkaClient {
   }
 
   #call<T>(doing: string, options: CallOptions | undefined, attempt: () => Promise<T>): Promise<T> {
-    const retrying = { clock: this.#clock, timeoutMs: this.#timeoutMs, signal: options?.signal, doing }
-    const work = withRetries(retrying, async () => {
+    const { signal, timeoutMs = this.#timeoutMs } = options ?? {}
+    const work = withRetries({ clock: this.#clock, doing, signal, timeoutMs }, async () => {
       this.#requireOpen()
       try {
         return await attempt()
@@ -172,7 +174,15 @@ class AdaptedClient<P> implements KafkaClient {
         throw await this.#failure(error, doing)
       }
     })
-    return within(retrying, work)
+    return this.#inTime({ doing, signal, timeoutMs }, work)
+  }
+
+  /** Libraries have ways to wait for ever, e.g. for the answer to a login: a time-out that is not the caller's own ends that. */
+  #inTime<T>(options: Omit<WithinOptions, 'clock'>, work: Promise<T>): Promise<T> {
+    const onLate = (reason: Error): void => {
+      if (options.timeoutMs >= this.#timeoutMs) void this.#adapter.gaveUp(reason)
+    }
+    return abortable(within({ ...options, clock: this.#clock, onLate }, work), options.signal)
   }
 
   async #failure(error: unknown, doing: string): Promise<Error> {

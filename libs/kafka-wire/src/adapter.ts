@@ -22,7 +22,7 @@ export interface ClientOptions {
   readonly clientId?: string | undefined
   /** For connecting, TLS handshake included. Default: 10 000. */
   readonly connectTimeoutMs?: number | undefined
-  /** How long metadata, offsets and groups are tried again after errors that may pass. Default: 30 000. */
+  /** How long a call may take, with what is tried again after errors that may pass. Default: 30 000. */
   readonly callTimeoutMs?: number | undefined
   /** Codecs in place of those that are built in, or besides them. */
   readonly codecs?: CodecOptions | undefined
@@ -83,6 +83,8 @@ export interface Adapter<P> {
   commit(group: string, offsets: readonly TopicPartitionOffset[]): Promise<unknown>
   /** A call failed: forgets what may have been the reason, e.g. who leads. Never rejects. */
   failed(error: unknown): Promise<unknown>
+  /** Nothing was answered for as long as a call may take: what hangs is given up, whatever it is, so that later calls do not. Never rejects. */
+  gaveUp(reason: Error): Promise<unknown>
 }
 
 /** As the protocol has them. */
@@ -99,6 +101,7 @@ export interface ProducerKind<P> {
   /** See `TransactionalProducer.init`. May be called again after it failed. */
   init(producer: P): Promise<unknown>
   begin(producer: P): Promise<AdapterTransaction>
+  /** At once, whatever is under way: it must not go on behind its caller's back. */
   close(producer: P): Promise<unknown>
 }
 

@@ -17,6 +17,8 @@ export type Isolation = 'committed' | 'uncommitted'
 export interface CallOptions {
   /** Ends the call; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
+  /** How many milliseconds the call may take, all tries together; then it is `TIMEOUT`. Default: the client's. */
+  readonly timeoutMs?: number | undefined
 }
 
 export interface PartitionMetadata {
@@ -52,7 +54,7 @@ export interface FetchRequest extends CallOptions {
   readonly isolation: Isolation
   /** How many bytes of batches at most; the first batch comes whole however large it is. */
   readonly maxBytes: number
-  /** How long the broker may wait for a first byte. */
+  /** How long the broker may wait for a first byte. `timeoutMs` does not count it. */
   readonly maxWaitMs: number
 }
 
@@ -157,7 +159,10 @@ export interface KafkaClient {
   /** Ends every connection. Calls under way reject; later ones reject with `STOPPED`. */
   close(): Promise<void>
 
-  /** Topics in the order of `topics`, or of their names. One that is not there is an error, with a pattern it is not. */
+  /**
+   * Topics in the order of `topics`, or of their names. One that is not there is an error, with a pattern it is not. A partition
+   * without a leader is there, too, with the leader -1; other calls wait for its next one.
+   */
   metadata(topics: readonly string[] | RegExp, options?: CallOptions): Promise<readonly TopicMetadata[]>
   /** What is set for a topic or holds for it by default, e.g. `max.message.bytes`. */
   topicSettings(topic: string, options?: CallOptions): Promise<ReadonlyMap<string, string>>
@@ -181,7 +186,10 @@ export interface KafkaClient {
    */
   readRange(range: RangeRequest): AsyncIterable<RecordChunk>
 
-  /** Resolves when all replicas in sync have the records. Tries again without duplicates (an idempotent producer). */
+  /**
+   * Resolves when all replicas in sync have the records. Tries again without duplicates (an idempotent producer). Waiting for the turn of
+   * this call counts for its time; what was `TIMEOUT` may have been written.
+   */
   produce(topic: string, records: readonly RecordToProduce[], options?: ProduceOptions): Promise<void>
   transactional(transactionalId: string, options?: TransactionOptions): Promise<TransactionalProducer>
 

@@ -1,6 +1,7 @@
 /** Both adapters on real brokers: the suite, the suite again with TLS and passwords, and brokers that are killed meanwhile. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { isSluiceError } from '@sluice/core'
 import {
   describeWithInstalled,
   describeWithServices,
@@ -11,7 +12,7 @@ import {
   startService,
   makeTopic,
 } from '@sluice/services'
-import type { ValuesOf } from '@sluice/services'
+import type { ServerProcess, ValuesOf } from '@sluice/services'
 import kafkajs from 'kafkajs'
 import type { Admin } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
@@ -19,7 +20,7 @@ import type { KafkaClient } from './client.js'
 import { kafkajsClient } from './kafkajs/kafkajs-client.js'
 import { platformaticClient } from './platformatic/platformatic-client.js'
 import { clientSuite } from './testing/client-suite.js'
-import { createTopic, readRows, rowOf, valuesOf } from './testing/suite-kit.js'
+import { createTopic, endOf, readRows, rowOf, until, valuesOf } from './testing/suite-kit.js'
 import type { SuiteOptions } from './testing/suite-kit.js'
 
 const LONG_MS = 180_000
@@ -155,6 +156,41 @@ await describeWithServices({ describe, test }, ['kafka-sasl', 'kcat'], 'a broker
   }
 })
 
+/** A frozen broker keeps its connections and says nothing: calls end in time, and go on when it wakes. */
+async function outlivesAFreeze(
+  broker: ServerProcess,
+  client: KafkaClient,
+  hasty: KafkaClient,
+  topic: string,
+): Promise<void> {
+  const before = await hasty.transactional('freeze')
+  await before.init()
+  const transaction = await before.begin()
+  await hasty.produce(topic, valuesOf(1, 'before'))
+  const late = { code: 'TIMEOUT', retryable: true, message: expect.stringMatching(/within 1000 ms/) as unknown }
+  await broker.pause()
+  await expect(
+    Promise.all([
+      expect(hasty.produce(topic, valuesOf(1, 'frozen'))).rejects.toMatchObject(late),
+      expect(hasty.produce(topic, valuesOf(1, 'behind it'))).rejects.toMatchObject(late),
+      expect(transaction.send(topic, valuesOf(1, 'frozen, too'))).rejects.toMatchObject(late),
+      expect(hasty.metadata([topic])).rejects.toMatchObject(late),
+      expect(readRows(hasty, topic, { to: 100n, deadlineMs: 500 })).rejects.toMatchObject({ code: 'TIMEOUT' }),
+    ]),
+  ).resolves.toHaveLength(5)
+  await broker.resume()
+  const woken = { partition: 0, value: 'woken' }
+  await until(() => hasty.produce(topic, [woken]).then(() => true, ifLater))
+  expect((await readRows(client, topic, { to: 101n })).at(-1)?.value).toBe(rowOf('before 0'))
+  expect(await endOf(client, topic)).toBeGreaterThanOrEqual(102n)
+  await hasty.close()
+}
+
+/** Says to try again, where `error` says that this may help. */
+function ifLater(error: unknown): undefined {
+  if (!isSluiceError(error) || !error.retryable) throw error
+}
+
 await describeWithInstalled({ describe, test }, ['kafka'], 'a broker that breaks', () => {
   for (const { name, newClient } of adapters) {
     it(
@@ -226,6 +262,7 @@ await describeWithInstalled({ describe, test }, ['kafka'], 'a broker that breaks
           await expect(readRows(client, topic, { to: 100n, deadlineMs: 500 })).rejects.toMatchObject(gone)
           proxy.accept()
           expect(await readRows(client, topic, { to: 100n })).toEqual(all)
+          await outlivesAFreeze(own.processes[0]!, client, newClient(own.values, { callTimeoutMs: 1000 }), topic)
           await client.close()
         } finally {
           await own.stop()
@@ -235,6 +272,25 @@ await describeWithInstalled({ describe, test }, ['kafka'], 'a broker that breaks
     )
   }
 })
+
+/** One of the three partitions had its only replica on the broker that is away. */
+async function readsBesideLeaderless(client: KafkaClient, topic: string, away: number): Promise<void> {
+  const leaders = await until(async () => {
+    const [found] = await client.metadata([topic])
+    const all = found!.partitions.map(({ leader }) => leader)
+    return all.includes(-1) ? all : undefined
+  })
+  expect(leaders.filter((leader) => leader !== -1 && leader !== away)).toHaveLength(2)
+  expect(await client.metadata(new RegExp(`^${topic}$`))).toEqual(await client.metadata([topic]))
+  const there = [0, 1, 2].filter((partition) => leaders[partition] !== -1)
+  expect([...(await client.listOffsets(topic, there, 'latest')).values()]).toEqual([1n, 1n])
+  for (const partition of there) expect(await readRows(client, topic, { partition, to: 1n })).toHaveLength(1)
+  const gone = {
+    code: 'TIMEOUT',
+    message: expect.stringMatching(/LEADER_NOT_AVAILABLE|no connection|nobody answers/) as unknown,
+  }
+  await expect(client.listOffsets(topic, [0, 1, 2], 'latest', { timeoutMs: 1000 })).rejects.toMatchObject(gone)
+}
 
 await describeWithInstalled({ describe, test }, ['kafka3'], 'three brokers', () => {
   it.each(adapters)(
@@ -248,6 +304,8 @@ await describeWithInstalled({ describe, test }, ['kafka3'], 'three brokers', () 
         await admin.connect()
         await makeTopic(admin, { topic: 'orders', numPartitions: 3, replicationFactor: 3 })
         for (let i = 0; i < 10; i++) await client.produce('orders', valuesOf(10, `part ${String(i)}`))
+        await makeTopic(admin, { topic: 'alone', numPartitions: 3, replicationFactor: 1 })
+        for (const partition of [0, 1, 2]) await client.produce('alone', [{ partition, value: 'alone' }])
         const leader = (await client.metadata(['orders']))[0]!.partitions[0]!.leader
         const offsets: bigint[] = []
         for await (const chunk of client.readRange({
@@ -266,6 +324,7 @@ await describeWithInstalled({ describe, test }, ['kafka3'], 'three brokers', () 
         expect((await readRows(client, 'orders', { from: 100n, to: 105n })).length).toBe(5)
         const moved = (await client.metadata(['orders']))[0]!.partitions[0]!.leader
         expect(moved).not.toBe(leader)
+        await readsBesideLeaderless(client, 'alone', leader)
         await admin.disconnect()
         await client.close()
       } finally {

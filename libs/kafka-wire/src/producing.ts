@@ -1,4 +1,5 @@
 /** What all producers share: whose turn it is, which partition records go to, and when a producer must not be used any more. */
+import { isSluiceError } from '@sluice/core'
 import type { Clock, SluiceError } from '@sluice/core'
 import type { Failures, ProducerKind } from './adapter.js'
 import type {
@@ -11,9 +12,10 @@ import type {
   TransactionOptions,
 } from './client.js'
 import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
-import { abortable, reasonOf, withRetries } from './waiting.js'
+import { abortable, reasonOf, within, withRetries } from './waiting.js'
 
 const TRANSACTION_TIMEOUT_MS = 60_000
+const CLIENT = 'this client of Kafka'
 
 export interface ProducersParts {
   readonly clock: Clock
@@ -21,33 +23,48 @@ export interface ProducersParts {
   readonly failures: Failures
 }
 
+interface Connecting<P> {
+  readonly producer: P
+  readonly ready: Promise<unknown>
+}
+
 /** The producers of a client. */
 export class Producers<P> {
   readonly #kind: ProducerKind<P>
   readonly #parts: ProducersParts
   readonly #open = new Set<P>()
-  readonly #shared: SharedProducer<P>
+  readonly #shared: SharedProducer<Connecting<P>>
   #isClosed = false
 
   constructor(kind: ProducerKind<P>, parts: ProducersParts) {
     this.#kind = kind
     this.#parts = parts
     this.#shared = new SharedProducer({
-      make: async () => {
+      make: () => {
         const producer = this.#make()
-        await this.#retried('beginning to write', undefined, () => kind.connect(producer))
-        return producer
+        return { producer, ready: this.#retried('beginning to write', undefined, () => kind.connect(producer)) }
       },
-      discard: (producer) => this.#discard(producer),
+      discard: ({ producer }) => this.#discard(producer),
     })
   }
 
   produce(topic: string, records: readonly RecordToProduce[], options: ProduceOptions = {}): Promise<void> {
-    const work = this.#shared.use(async (producer) => {
-      if (options.signal?.aborted === true) throw reasonOf(options.signal)
-      await this.#kind.send(producer, topic, records, options)
-    })
-    return this.#step(`writing to ${topic}`, options, () => work)
+    const { signal } = options
+    const over = new AbortController()
+    const check = (): void => {
+      for (const each of [signal, over.signal]) if (each?.aborted === true) throw reasonOf(each)
+    }
+    const onLate = (reason: Error): void => {
+      over.abort(reason)
+    }
+    return this.#step(`writing to ${topic}`, options, onLate, () =>
+      this.#shared.use(check, ({ producer, ready }) =>
+        abortable(
+          ready.then(() => this.#kind.send(producer, topic, records, options)),
+          over.signal,
+        ),
+      ),
+    )
   }
 
   transactional(transactionalId: string, options: TransactionOptions = {}): TransactionalProducer {
@@ -68,7 +85,7 @@ export class Producers<P> {
   }
 
   #make(transaction?: { readonly transactionalId: string; readonly timeoutMs: number }): P {
-    if (this.#isClosed) throw stopped('this client of Kafka')
+    if (this.#isClosed) throw stopped(CLIENT)
     const producer = this.#kind.make(transaction)
     this.#open.add(producer)
     return producer
@@ -76,29 +93,40 @@ export class Producers<P> {
 
   async #begin(producer: P, doing: string): Promise<Transaction> {
     const inner = await this.#translated(doing, () => this.#kind.begin(producer))
+    const end = (options: CallOptions | undefined, work: () => Promise<unknown>): Promise<void> =>
+      this.#step(doing, options, undefined, work)
     return {
-      send: (topic, records, options = {}) => this.#step(doing, options, () => inner.send(topic, records, options)),
+      send: (topic, records, options = {}) => end(options, () => inner.send(topic, records, options)),
       // A broker that has just started has no coordinator of groups yet; asking twice adds nothing.
       sendOffsets: (group, offsets, options) => this.#retried(doing, options, () => inner.sendOffsets(group, offsets)),
-      commit: (options) => this.#step(doing, options, () => inner.commit()),
-      abort: (options) => this.#step(doing, options, () => inner.abort()),
+      commit: (options) => end(options, () => inner.commit()),
+      abort: (options) => end(options, () => inner.abort()),
     }
   }
 
-  async #step(doing: string, options: CallOptions | undefined, work: () => Promise<unknown>): Promise<void> {
-    await abortable(this.#translated(doing, work), options?.signal)
+  /** What takes too long goes on, until its producer is closed. */
+  async #step(
+    doing: string,
+    options: CallOptions | undefined,
+    onLate: ((reason: Error) => void) | undefined,
+    work: () => Promise<unknown>,
+  ): Promise<void> {
+    const { clock, timeoutMs } = this.#parts
+    const limits = { clock, doing, signal: options?.signal, timeoutMs: options?.timeoutMs ?? timeoutMs, onLate }
+    await abortable(within(limits, this.#translated(doing, work)), options?.signal)
   }
 
-  async #retried(doing: string, options: CallOptions | undefined, attempt: () => Promise<unknown>): Promise<void> {
+  #retried(doing: string, options: CallOptions | undefined, attempt: () => Promise<unknown>): Promise<void> {
     const { clock, timeoutMs } = this.#parts
-    const retrying = { clock, timeoutMs, signal: options?.signal, doing }
-    await withRetries(retrying, () => this.#translated(doing, attempt))
+    const retrying = { clock, timeoutMs: options?.timeoutMs ?? timeoutMs, signal: options?.signal, doing }
+    return this.#step(doing, options, undefined, () => withRetries(retrying, () => this.#translated(doing, attempt)))
   }
 
   async #translated<T>(doing: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
+      if (this.#isClosed) throw stopped(CLIENT)
       throw this.#parts.failures.toSluice(error, doing)
     }
   }
@@ -132,7 +160,13 @@ class GuardedProducer implements TransactionalProducer {
 
   async init(options?: CallOptions): Promise<void> {
     this.#require('new', 'init')
-    await this.#inner.init(options)
+    try {
+      await this.#inner.init(options)
+    } catch (error) {
+      // What nobody waits for any more may go on.
+      if (options?.signal?.aborted === true || isSluiceError(error, 'TIMEOUT')) this.#state = 'failed'
+      throw error
+    }
     this.#state = 'ready'
   }
 
@@ -190,40 +224,37 @@ class GuardedProducer implements TransactionalProducer {
   }
 }
 
-export interface ProducerFactory<P> {
-  make(): Promise<P>
+interface ProducerFactory<P> {
+  make(): P
   discard(producer: P): Promise<unknown>
 }
 
 /** One producer for all plain records, used by one call after the other; a failed call costs it, see {@link guarded}. */
-export class SharedProducer<P> {
+class SharedProducer<P> {
   readonly #factory: ProducerFactory<P>
-  #producer: Promise<P> | undefined
+  #producer: P | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(factory: ProducerFactory<P>) {
     this.#factory = factory
   }
 
-  use(work: (producer: P) => Promise<void>): Promise<void> {
+  /** `check` throws where there is nothing to be done any more when the turn comes. */
+  use(check: () => void, work: (producer: P) => Promise<unknown>): Promise<void> {
     const done = this.#turn.then(async () => {
-      this.#producer ??= this.#factory.make()
+      check()
+      const producer = (this.#producer ??= this.#factory.make())
       try {
-        await work(await this.#producer)
+        await work(producer)
       } catch (error) {
-        this.discard()
+        // The next call takes a new one.
+        this.#producer = undefined
+        this.#factory.discard(producer).catch(() => undefined)
         throw error
       }
     })
     this.#turn = done.catch(() => undefined)
     return done
-  }
-
-  /** The next call takes a new one. */
-  discard(): void {
-    const old = this.#producer
-    this.#producer = undefined
-    old?.then((producer) => this.#factory.discard(producer)).catch(() => undefined)
   }
 }
 

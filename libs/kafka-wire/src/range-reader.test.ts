@@ -38,7 +38,7 @@ function partsOf(log: FakeLog, around: (fetch: Fetch, request: FetchRequest) => 
       Promise.resolve(new Map([[3, moment === 'earliest' ? log.start : log.end]])),
   }
   const isOutOfRange = (error: unknown) => (error as Error).message.includes(OUT_OF_RANGE)
-  return { client, clock: quickClock(), codecs: codecsOf(), isOutOfRange }
+  return { client, clock: quickClock(), codecs: codecsOf(), callTimeoutMs: 30_000, isOutOfRange }
 }
 
 const plain = (fetch: Fetch, request: FetchRequest) => fetch(request)

@@ -24,6 +24,8 @@ export interface ReaderParts {
   readonly client: Pick<KafkaClient, 'fetch' | 'listOffsets'>
   readonly clock: Clock
   readonly codecs: Codecs
+  /** How long a fetch may take: when it is over, it is tried again. */
+  readonly callTimeoutMs: number
   /** Whether `error`, which `fetch` threw, says that the offset lies outside the partition. */
   readonly isOutOfRange: (error: unknown) => boolean
 }
@@ -93,20 +95,24 @@ class RangeReader {
     const { clock } = this.#parts
     const end = clock.monotonic() + this.#deadlineMs
     for (;;) {
-      const tried = await this.#try(position)
+      const tried = await this.#try(position, Math.max(end - clock.monotonic(), 1))
       if ('chunk' in tried) return tried
-      if (clock.monotonic() >= end) throw timedOut(this.#doing(position), this.#deadlineMs, tried.problem)
+      if (clock.monotonic() + tried.pauseMs >= end)
+        throw timedOut(this.#doing(position), this.#deadlineMs, tried.problem)
       await clock.sleep(tried.pauseMs, this.#signal)
     }
   }
 
-  async #try(position: bigint): Promise<Read | { readonly problem: unknown; readonly pauseMs: number }> {
+  async #try(
+    position: bigint,
+    leftMs: number,
+  ): Promise<Read | { readonly problem: unknown; readonly pauseMs: number }> {
     let answer: FetchAnswer
     try {
-      answer = await this.#fetch(position)
+      answer = await this.#fetch(position, leftMs)
     } catch (error) {
       if (this.#signal.aborted) throw reasonOf(this.#signal)
-      if (this.#parts.isOutOfRange(error)) return this.#outOfRange(position, error)
+      if (this.#parts.isOutOfRange(error)) return this.#outOfRange(position, leftMs, error)
       if (!isSluiceError(error) || !error.retryable) throw error
       return { problem: error, pauseMs: RETRY_PAUSE_MS }
     }
@@ -118,11 +124,13 @@ class RangeReader {
     return { problem: `the partition has nothing there; ${ends}`, pauseMs: EMPTY_PAUSE_MS }
   }
 
-  #fetch(offset: bigint): Promise<FetchAnswer> {
+  #fetch(offset: bigint, leftMs: number): Promise<FetchAnswer> {
     const { topic, partition, isolation = 'committed', maxBytes = DEFAULT_MAX_BYTES } = this.#request
-    const maxWaitMs = Math.min(MAX_WAIT_MS, this.#deadlineMs)
+    // So that an answer that there is nothing comes in time, and is what is told of.
+    const maxWaitMs = Math.min(MAX_WAIT_MS, Math.floor(leftMs / 2))
+    const timeoutMs = Math.min(this.#parts.callTimeoutMs, leftMs - maxWaitMs)
     const signal = this.#signal
-    return this.#parts.client.fetch({ topic, partition, offset, isolation, maxBytes, maxWaitMs, signal })
+    return this.#parts.client.fetch({ topic, partition, offset, isolation, maxBytes, maxWaitMs, timeoutMs, signal })
   }
 
   #read({ records }: FetchAnswer, { batches, position }: Batches): Read {
@@ -132,11 +140,11 @@ class RangeReader {
   }
 
   /** A changed leader may not know the latest end for a moment: only what the partition's ends prove is lost. */
-  async #outOfRange(position: bigint, cause: unknown): Promise<{ problem: unknown; pauseMs: number }> {
+  async #outOfRange(position: bigint, leftMs: number, cause: unknown): Promise<{ problem: unknown; pauseMs: number }> {
     const { to } = this.#request
     let ends: { earliest: bigint; latest: bigint }
     try {
-      ends = await this.#ends()
+      ends = await this.#ends(leftMs)
     } catch (error) {
       if (this.#signal.aborted) throw reasonOf(this.#signal)
       if (!isSluiceError(error) || !error.retryable) throw error
@@ -153,9 +161,10 @@ class RangeReader {
     return offsetsLost({ topic, partition, from, to, ...ends })
   }
 
-  async #ends(): Promise<{ earliest: bigint; latest: bigint }> {
+  async #ends(leftMs: number): Promise<{ earliest: bigint; latest: bigint }> {
     const { topic, partition } = this.#request
-    const options = { signal: this.#signal }
+    const timeoutMs = Math.min(this.#parts.callTimeoutMs, leftMs)
+    const options = { signal: this.#signal, timeoutMs }
     const [earliest, latest] = await Promise.all([
       this.#parts.client.listOffsets(topic, [partition], 'earliest', options),
       this.#parts.client.listOffsets(topic, [partition], 'latest', options),

@@ -26,5 +26,18 @@ it.each([
   await expect(client.metadata(['orders'])).rejects.toMatchObject(late)
   await expect(client.listOffsets('orders', [0], 'latest')).rejects.toMatchObject(late)
   await expect(client.fetchCommitted('g', [{ topic: 'orders', partitions: [0] }])).rejects.toMatchObject(late)
+  await expect(client.produce('orders', [{ value: 'a' }, { value: 'b' }])).rejects.toMatchObject(late)
+  const request = { topic: 'orders', partition: 0, offset: 0n, isolation: 'committed', maxBytes: 1 } as const
+  // One request, which may meet a connection that the calls before have given up.
+  await expect(client.fetch({ ...request, maxWaitMs: 0 })).rejects.toMatchObject({ retryable: true })
+  const range = { topic: 'orders', partition: 0, from: 0n, to: 1n, deadlineMs: 150 }
+  await expect(client.readRange(range)[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    code: 'TIMEOUT',
+    message: expect.stringMatching(/within 150 ms/) as unknown,
+  })
+  const producer = await client.transactional('app/out/0')
+  await expect(producer.init()).rejects.toMatchObject(late)
+  await expect(producer.init()).rejects.toMatchObject({ code: 'STOPPED' })
+  await producer.close()
   await client.close()
 })

@@ -39,11 +39,18 @@ export interface RetryOptions {
   readonly longestPauseMs?: number | undefined
 }
 
+export interface WithinOptions extends RetryOptions {
+  /** Called when it took too long, with the error. */
+  readonly onLate?: ((reason: Error) => void) | undefined
+}
+
 /** What `work` gives within `timeoutMs`, else `TIMEOUT`: what `work` gives later is nobody's. */
-export async function within<T>({ clock, timeoutMs, doing }: RetryOptions, work: Promise<T>): Promise<T> {
+export async function within<T>({ clock, timeoutMs, doing, onLate }: WithinOptions, work: Promise<T>): Promise<T> {
   const done = new AbortController()
   const late = clock.sleep(timeoutMs, done.signal).then(() => {
-    throw timedOut(doing, timeoutMs, new Error('a request that nobody answers'))
+    const error = timedOut(doing, timeoutMs, new Error('a request that nobody answers'))
+    onLate?.(error)
+    throw error
   })
   try {
     return await Promise.race([work, late])

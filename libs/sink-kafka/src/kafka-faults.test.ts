@@ -36,7 +36,7 @@ const textsOf = async (client: KafkaClient, topic: string): Promise<string[]> =>
 /** Opens and writes batches of two partitions, each tried again until it is written; gives how often something failed. */
 async function conversation(client: KafkaClient, topic: string, onFailure: () => void): Promise<number> {
   const drive = new Drive()
-  const sink = kafkaSink<string>({ client, topic })
+  const sink = kafkaSink<string>({ client, topic, transactionTimeoutMs: SHORT_MS })
   const again = (work: () => Promise<unknown>): Promise<number> =>
     untilDone(() =>
       work().catch((error: unknown) => {
@@ -93,6 +93,8 @@ await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'kafkaSink on
           else proxy.cutAfter(bytes, direction)
           await conversation(client, topic, () => {
             proxy.passAgain()
+            // What was swallowed is missing in the middle of a stream: no line does that and goes on.
+            proxy.cut()
           })
           proxy.passAgain()
           expect(await textsOf(reader, topic)).toEqual(all(BATCHES))
@@ -109,7 +111,7 @@ await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'kafkaSink on
       const topic = await newTopic(direct, { partitions: PARTITIONS })
       const client = kafkajsClient({ brokers: direct.bootstrap.split(','), callTimeoutMs: SHORT_MS })
       const drive = new Drive()
-      const sink = kafkaSink<string>({ client, topic })
+      const sink = kafkaSink<string>({ client, topic, transactionTimeoutMs: SHORT_MS })
       await drive.open(sink)
       await drive.write(sink, recordsOf(1, 0), { partitions: 2 })
       await own.processes[0]?.pause()

@@ -25,7 +25,7 @@ const AT_ONCE = 8
 const PRODUCER_LOST =
   /\b(UNKNOWN_PRODUCER_ID|OUT_OF_ORDER_SEQUENCE_NUMBER|INVALID_TXN_STATE|INVALID_PRODUCER_ID_MAPPING|TRANSACTION_ABORTABLE)\b/
 /** The broker looks for transactions that are over only now and then. */
-const ABORT_DELAY_MS = 30_000
+const ABORT_DELAY_MS = 15_000
 
 export class LedgeredOutput {
   readonly #client: KafkaClient

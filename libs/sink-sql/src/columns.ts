@@ -6,12 +6,13 @@ import { SluiceError } from '@sluice/core'
  * - `integer`: whole numbers up to 2⁵³
  * - `bigint`: bigints and whole numbers of 64 bits
  * - `real`: finite numbers
+ * - `decimal`: bigints, whole numbers up to 2⁵³, and texts such as `'-12.50'`: every digit counts
  * - `boolean`
  * - `timestamp`: Dates of the years 0 to 9999, in milliseconds
  * - `bytes`: Uint8Array
  * - `json`: strings, finite numbers, booleans, null, and arrays and plain objects of them
  */
-export type ColumnType = 'text' | 'integer' | 'bigint' | 'real' | 'boolean' | 'timestamp' | 'bytes' | 'json'
+export type ColumnType = 'text' | 'integer' | 'bigint' | 'real' | 'decimal' | 'boolean' | 'timestamp' | 'bytes' | 'json'
 
 export interface Column<in T> {
   readonly type: ColumnType
@@ -33,6 +34,8 @@ export interface ColumnPlan {
   readonly type: ColumnType
   readonly nullable: boolean
   readonly value: (record: never) => unknown
+  /** What of a value of the right type the column in the database has no room for. Known when the sink is open. */
+  readonly problemOf?: ((value: SqlValue) => string | undefined) | undefined
 }
 
 export function planColumns(columns: Columns<never>): ColumnPlan[] {
@@ -57,7 +60,11 @@ export function valueOf(column: ColumnPlan, record: unknown): SqlValue {
     const value = column.value(record as never)
     if (value === null && column.nullable) return null
     problem = value === undefined ? 'is undefined; give null where there is nothing' : problemOf(column.type, value)
-    if (problem === undefined) return column.type === 'json' ? jsonOf(value) : (value as SqlValue)
+    if (problem === undefined) {
+      const fit = FORMS[column.type]?.(value) ?? (value as SqlValue)
+      problem = column.problemOf?.(fit)
+      if (problem === undefined) return fit
+    }
   } catch (error) {
     problem = `: ${error instanceof Error ? error.message : String(error)}`
   }
@@ -67,8 +74,7 @@ export function valueOf(column: ColumnPlan, record: unknown): SqlValue {
 const INT64 = 2n ** 63n
 const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 const FIRST_MS = -62_167_219_200_000 // year 0
-/** NUL, and halves of characters. */
-const UNFIT_TEXT = /\0|\p{Surrogate}/u
+const DECIMAL = /^([+-]?)0*(\d+?)(?:\.(\d*?)0*)?$/
 
 /** What is wrong with a value, if anything is. */
 function problemOf(type: ColumnType, value: unknown): string | undefined {
@@ -79,7 +85,8 @@ function problemOf(type: ColumnType, value: unknown): string | undefined {
 const PROBLEMS: Readonly<Record<ColumnType, (value: unknown) => string | undefined>> = {
   text: (value) => {
     if (typeof value !== 'string') return notA('a string', value)
-    return UNFIT_TEXT.test(value) ? 'has NUL or half a character in its text; use type bytes or json' : undefined
+    if (isWhole(value) && !value.includes('\0')) return undefined
+    return 'has NUL or half a character in its text; use type bytes or json'
   },
   integer: (value) => (Number.isSafeInteger(value) ? undefined : notA('a whole number up to 2^53', value)),
   bigint: (value) => {
@@ -88,6 +95,10 @@ const PROBLEMS: Readonly<Record<ColumnType, (value: unknown) => string | undefin
     return value >= -INT64 && value < INT64 ? undefined : 'is beyond 64 bits; use type text'
   },
   real: (value) => (Number.isFinite(value) ? undefined : notA('a finite number', value)),
+  decimal: (value) => {
+    if (typeof value === 'bigint' || Number.isSafeInteger(value)) return undefined
+    return typeof value === 'string' && DECIMAL.test(value) ? undefined : notA("a text such as '12.50'", value)
+  },
   boolean: (value) => (typeof value === 'boolean' ? undefined : notA('a boolean', value)),
   timestamp: (value) => {
     if (!(value instanceof Date)) return notA('a Date', value)
@@ -96,6 +107,21 @@ const PROBLEMS: Readonly<Record<ColumnType, (value: unknown) => string | undefin
   },
   bytes: (value) => (value instanceof Uint8Array ? undefined : notA('a Uint8Array', value)),
   json: () => undefined,
+}
+
+/** Has no halves of characters. Every Node.js from 20 on has it; what TypeScript knows of the language is older. */
+function isWhole(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed()
+}
+
+/** What is stored where it is not the value as it is. */
+const FORMS: Readonly<Partial<Record<ColumnType, (value: unknown) => SqlValue>>> = { json: jsonOf, decimal: decimalOf }
+
+/** One text for each number, so that equal keys are equal. */
+function decimalOf(value: unknown): string {
+  const [, sign = '', whole = '', fraction = ''] = DECIMAL.exec(String(value)) ?? []
+  const digits = fraction === '' ? whole : `${whole}.${fraction}`
+  return sign === '-' && digits !== '0' ? `-${digits}` : digits
 }
 
 function notA(wanted: string, value: unknown): string {

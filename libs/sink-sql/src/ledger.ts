@@ -2,7 +2,7 @@
  * What decides whether a batch partition is applied (E1, E8). Every database keeps two tables for it, in the same transaction as
  * the rows: the ledger, one row for each app, output and partition, and the fence, one row for each app and output.
  */
-import type { BatchPartitionId, SinkContext } from '@sluice/core'
+import type { BatchId, BatchPartitionId, SinkContext } from '@sluice/core'
 import { sqlError } from './errors.js'
 
 export const LEDGER = 'sluice_ledger'
@@ -35,8 +35,15 @@ export function decide(
   return 'apply'
 }
 
-function isSameBatch(entry: LedgerEntry, id: BatchPartitionId): boolean {
+export function isSameBatch(entry: LedgerEntry, id: BatchId): boolean {
   return entry.batchTime === id.batchTime && entry.planDigest === id.planDigest && entry.partitions === id.partitions
+}
+
+/** Every partition of a batch must be there when it is committed. */
+export function requireAll({ output, batchTime, partitions }: BatchId, applied: number): void {
+  if (applied >= partitions) return
+  const message = `of batch ${String(batchTime)} of output ${output} ${String(applied)} of ${String(partitions)} partitions are written; write all before it is committed`
+  throw sqlError('OUTPUT_FAILED', message, { retryable: true })
 }
 
 /** The fence must be this run's: a higher epoch is a new owner's, a lower or none means that the tables were put back. */

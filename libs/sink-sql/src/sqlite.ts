@@ -1,6 +1,13 @@
 /** @sluice/sink-sql/sqlite: a sink that writes each batch into SQLite once, and a way to read what it wrote. */
+export { sqliteOffsetStore } from './sqlite/sqlite-offset-store.js'
 export { sqliteSink } from './sqlite/sqlite-sink.js'
-export type { RejectRecord, SqlitePlace, SqliteSinkOptions, SqliteWrite } from './sqlite/sqlite-sink.config.js'
+export type {
+  SqliteOffsetStoreOptions,
+  SqlitePlace,
+  SqliteSinkOptions,
+  SqliteWrite,
+} from './sqlite/sqlite-sink.config.js'
+export type { RejectRecord } from './sink-options.js'
 export { readSqlite } from './sqlite/read-sqlite.js'
 export type { ReadSqliteOptions } from './sqlite/sqlite-session.js'
 export type { SqliteDriverName, SqliteHandle, SqliteTransaction } from './sqlite/sqlite-driver.js'

@@ -9,29 +9,13 @@ import type { UndecodableRecord } from './record.js'
 import { until } from './testing/context.js'
 import { describeOnKafka, type Run, type TextOptions } from './testing/on-kafka.js'
 import { numbered } from './testing/topics.js'
+import { withMethods } from './testing/with-methods.js'
 
-/** The client with some of its methods in another form. */
-function withMethods(client: KafkaClient, methods: Partial<KafkaClient>): KafkaClient {
-  return new Proxy(client, {
-    get(target, name) {
-      const own = methods[name as keyof KafkaClient]
-      if (own !== undefined) return own
-      const value: unknown = target[name as keyof KafkaClient]
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
+function away(message = 'nobody there; wait'): SluiceError {
+  return new SluiceError({ code: 'CONNECTION_FAILED', component: 'test', message, retryable: true })
 }
 
-function away(): SluiceError {
-  return new SluiceError({
-    code: 'CONNECTION_FAILED',
-    component: 'test',
-    message: 'nobody there; wait',
-    retryable: true,
-  })
-}
-
-await describeOnKafka('a stream', ({ kafka, context: newContext, run: runWith }) => {
+await describeOnKafka('a stream', ({ kafka, context: newContext, declare, run: runWith }) => {
   /** Topics are looked at once only. */
   const run = (options: TextOptions): Promise<Run> => runWith({ refreshMs: 10_000, ...options } as TextOptions)
 
@@ -97,6 +81,69 @@ await describeOnKafka('a stream', ({ kafka, context: newContext, run: runWith })
       const stream = await run({ client, topics: topic })
       isRefused = true
       await expect(stream.batch()).rejects.toBe(refused)
+    })
+  })
+
+  describe('one of whose partitions has no leader', () => {
+    /** Partition 1 of every topic has none, as long as `isAway()`. */
+    function leaderless(isAway: () => boolean): KafkaClient {
+      return withMethods(kafka.client, {
+        metadata: async (...args) =>
+          (await kafka.client.metadata(...args)).map(({ topic, partitions }) => ({
+            topic,
+            partitions: partitions.map((each) => (each.partition === 1 && isAway() ? { ...each, leader: -1 } : each)),
+          })),
+        listOffsets: (topic, partitions, ...rest) =>
+          isAway() && partitions.includes(1)
+            ? Promise.reject(away(`${topic}/1 has no leader`))
+            : kafka.client.listOffsets(topic, partitions, ...rest),
+      })
+    }
+
+    test('reads the others on, names it, and reads it again when it has one', async () => {
+      const topic = await kafka.topic({ partitions: 2 })
+      let isAway = false
+      const stream = await run({ client: leaderless(() => isAway), topics: topic, maxRecordsPerBatch: 4 })
+      await kafka.add(topic, numbered(4), 0)
+      await kafka.add(topic, numbered(4, 10), 1)
+      await stream.batch()
+      expect(stream.values).toEqual([...numbered(2), ...numbered(2, 10)])
+      isAway = true
+      // One to be told, one without anything, one with the others.
+      for (let i = 0; i < 3; i++) await stream.batch()
+      expect(stream.values.slice(4)).toEqual(numbered(2, 2))
+      const lines = (text: string): unknown[] => stream.log.filter((line) => line.includes(text))
+      expect(lines(`${topic}-1 has no leader; nothing of it is planned`)).toHaveLength(1)
+      isAway = false
+      for (let i = 0; i < 3; i++) await stream.batch()
+      expect(stream.values.slice(6)).toEqual(numbered(2, 12))
+      expect(lines(`${topic}-1 has a leader again`)).toHaveLength(1)
+    })
+
+    test('waits for it at the start', async () => {
+      const topic = await kafka.topic({ partitions: 2 })
+      await kafka.add(topic, ['of 1'], 1)
+      let isAway = true
+      const stream = declare({ client: leaderless(() => isAway), topics: topic })
+      const started = stream.ssc.start()
+      await until(() => stream.log.some((line) => /1 has no leader.*the start waits for it/.test(line)), 'it waits')
+      isAway = false
+      await stream.clock.advance(1_000)
+      await started
+      await stream.batch()
+      expect(stream.values).toEqual(['of 1'])
+    })
+
+    test('and none for too long fails the start by its name', async () => {
+      const topic = await kafka.topic({ partitions: 2 })
+      const stream = declare({ client: leaderless(() => true), topics: topic, deadlineMs: 3_000 })
+      const failed = stream.ssc.start().catch((error: unknown) => error)
+      await until(() => stream.log.some((line) => line.includes('the start waits for it')), 'it waits')
+      await stream.clock.advance(3_000)
+      expect(await failed).toMatchObject({
+        code: 'TIMEOUT',
+        message: expect.stringMatching(/not answered within 3000 ms .*1 has no leader/) as unknown,
+      })
     })
   })
 

@@ -1,7 +1,7 @@
 /** @sluice/source-kafka: Kafka topics as streams, exactly, by offset ranges. */
 export { kafkaDirectStream, type InputStreams } from './kafka-stream.js'
 export { kafkaGroupOffsets, type KafkaGroupOffsetsOptions } from './group-offset-store.js'
-export { offsetRanges } from './offset-ranges.js'
+export { kafkaOffsets, offsetRanges } from './offset-ranges.js'
 export { bytes, json, string } from './decode/deserializer.js'
 export type { BytesDeserializer, Deserializer, TextDeserializer } from './decode/deserializer.js'
 export type {

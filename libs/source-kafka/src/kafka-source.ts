@@ -1,5 +1,5 @@
 /** The Kafka source: plans ranges of offsets at ticks, reads them when batches run. */
-import { SluiceError, type InputContext, type InputPlan, type InputSource } from '@sluice/core'
+import { isSluiceError, SluiceError, type InputContext, type InputPlan, type InputSource } from '@sluice/core'
 import type { CallOptions, KafkaClient, TopicMetadata, TopicPartitionOffset } from '@sluice/kafka-wire'
 import { COMPONENT } from './component.js'
 import type { Decoding } from './decode/chunk-decoder.js'
@@ -33,6 +33,7 @@ const PLAN_WAIT_MS = 500
 const STALE_MS = 5_000
 const STALE_INTERVALS = 3
 const DESCRIBED_RANGES = 100
+const BEGIN_PAUSE_MS = 1_000
 
 /** What it is made of between start and stop. */
 interface Running<T> {
@@ -58,6 +59,8 @@ export class KafkaSource<T> implements InputSource<T | Undecodable, KafkaPlan> {
   /** The part of a record that the rate allows beyond whole ones. */
   #carry = 0
   #turn = 0
+  /** Why it has not begun yet. */
+  #problem: unknown
 
   constructor(parts: KafkaSourceParts<T>) {
     this.#parts = parts
@@ -80,7 +83,7 @@ export class KafkaSource<T> implements InputSource<T | Undecodable, KafkaPlan> {
     const { deadlineMs } = this.#settings
     const late = context.clock.sleep(deadlineMs, timer.signal).then(
       () => {
-        throw noAnswer(deadlineMs)
+        throw noAnswer(deadlineMs, this.#problem)
       },
       () => undefined,
     )
@@ -96,15 +99,32 @@ export class KafkaSource<T> implements InputSource<T | Undecodable, KafkaPlan> {
     const { clock, logger } = context
     await client.connect({ signal })
     const watch = new TopicWatch({ ...this.#settings, client, clock, logger, signal })
-    const topics = await watch.topics()
-    const store = await this.#openStore(client, topics, context)
+    const store = await this.#openStore(client, await watch.topics(), context)
     const reader = new RangeReader({ ...this.#settings, client, decoding: this.#parts.decoding, clock, logger })
     const keeper = store && new OffsetKeeper(store, context.id, logger)
-    const begin = await this.#begin(client, topics, context)
-    await watch.begin(topics, begin)
+    const begin = await this.#beginInTime(client, watch, context)
     // Should it die before its first batch is done, the next run begins here, too.
     if (context.resumed === undefined) keeper?.done(begin.map((each) => ({ ...each, until: each.offset })))
     this.#running = { client, watch, reader, keeper, context }
+  }
+
+  /** A partition that has no leader may soon have one: it is waited for as long as the start may take. */
+  async #beginInTime(client: KafkaClient, watch: TopicWatch, context: InputContext): Promise<TopicPartitionOffset[]> {
+    const { clock, logger } = context
+    for (;;) {
+      try {
+        const topics = await watch.topics()
+        const begin = await this.#begin(client, topics, context)
+        await watch.begin(topics, begin)
+        return begin
+      } catch (error) {
+        const { signal } = this.#ended
+        if (signal.aborted || !isSluiceError(error) || !error.retryable) throw error
+        logger.warn(`[${COMPONENT}] ${error.message}; the start waits for it`)
+        this.#problem = error
+        await clock.sleep(BEGIN_PAUSE_MS, signal)
+      }
+    }
   }
 
   async #openStore(client: KafkaClient, topics: readonly TopicMetadata[], context: InputContext) {

@@ -5,10 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { json, string } from './decode/deserializer.js'
 import { kafkaDirectStream } from './kafka-stream.js'
 import { offsetRanges } from './offset-ranges.js'
-import { describeOnKafka, type Run } from './testing/on-kafka.js'
+import { describeByEachClient, type Run } from './testing/on-kafka.js'
 import { numbered } from './testing/topics.js'
 
-await describeOnKafka('kafkaDirectStream', ({ kafka, context: newContext, run }) => {
+await describeByEachClient('kafkaDirectStream', ({ kafka, context: newContext, run }) => {
   const sizesOf = ({ ranges }: Run): number[][] =>
     ranges.map((batch) => batch.map(({ from, until }) => Number(until - from)))
 

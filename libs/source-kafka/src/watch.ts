@@ -46,6 +46,8 @@ export class TopicWatch {
   readonly #partitions = new Map<string, Watched>()
   #sorted: readonly Watched[] = []
   readonly #missing = new Map<string, number>()
+  /** Partitions that have no leader, by name: nobody could say where they end. */
+  readonly #leaderless = new Set<string>()
   #refreshAt = -Infinity
   #polling: Promise<void> | undefined
   #polledAt = -Infinity
@@ -169,7 +171,8 @@ export class TopicWatch {
     const { selection, clock } = this.#parts
     const topics = selection.kind === 'pattern' ? await this.topics() : await this.#named(selection)
     this.#notice(topics)
-    if (this.#missing.size > 0) this.#refreshAt = clock.monotonic() + MISSING_PAUSE_MS
+    this.#noticeLeaderless(topics)
+    if (this.#missing.size + this.#leaderless.size > 0) this.#refreshAt = clock.monotonic() + MISSING_PAUSE_MS
     await this.#take(topics)
   }
 
@@ -197,6 +200,28 @@ export class TopicWatch {
     for (const [topic, times] of this.#missing) if (times >= MISSING_TIMES) this.#leave(topic)
   }
 
+  /** Where the only replica of a partition is away, the others are read on. */
+  #noticeLeaderless(topics: readonly TopicMetadata[]): void {
+    const { logger } = this.#parts
+    for (const { topic, partitions } of topics) {
+      for (const { partition, leader } of partitions) {
+        const name = partitionName(topic, partition)
+        const watched = this.#partitions.get(name)
+        if (leader >= 0) {
+          if (this.#leaderless.delete(name)) logger.info(`[${COMPONENT}] ${name} has a leader again`)
+        } else if (watched !== undefined) {
+          if (!this.#leaderless.has(name)) {
+            logger.warn(
+              `[${COMPONENT}] ${name} has no leader; nothing of it is planned until it has one: are all brokers up?`,
+            )
+          }
+          this.#leaderless.add(name)
+          watched.end = watched.next
+        }
+      }
+    }
+  }
+
   #leave(topic: string): void {
     const { onDeletedTopic, logger } = this.#parts
     if (onDeletedTopic === 'fail') {
@@ -207,7 +232,11 @@ export class TopicWatch {
       `[${COMPONENT}] topic ${topic} is gone, and is not read any more; if it is made anew it is read from its beginning`,
     )
     this.#missing.delete(topic)
-    for (const [key, each] of this.#partitions) if (each.topic === topic) this.#partitions.delete(key)
+    for (const [key, each] of this.#partitions) {
+      if (each.topic !== topic) continue
+      this.#partitions.delete(key)
+      this.#leaderless.delete(key)
+    }
     this.#sort()
   }
 
@@ -245,7 +274,10 @@ export class TopicWatch {
 
   async #askEnds(): Promise<void> {
     const byTopic = new Map<string, number[]>()
-    for (const { topic, partition } of this.#sorted) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition])
+    for (const { topic, partition } of this.#sorted) {
+      if (this.#leaderless.has(partitionName(topic, partition))) continue
+      byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition])
+    }
     await Promise.all([...byTopic].map(([topic, partitions]) => this.#askEndsOf(topic, partitions)))
   }
 
@@ -297,12 +329,15 @@ export class TopicWatch {
   }
 }
 
-export function noAnswer(afterMs: number): SluiceError {
+/** `problem` is what has been tried again meanwhile. */
+export function noAnswer(afterMs: number, problem?: unknown): SluiceError {
+  const why = problem === undefined ? '' : ` (${messageOf(problem)})`
   return new SluiceError({
     code: 'TIMEOUT',
     component: COMPONENT,
-    message: `the brokers have not answered within ${String(afterMs)} ms; are they up?`,
+    message: `the brokers have not answered within ${String(afterMs)} ms${why}; are they up?`,
     retryable: true,
+    cause: problem,
   })
 }
 

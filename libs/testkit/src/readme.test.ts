@@ -4,6 +4,7 @@ import {
   fileSystemConformance,
   inputConformance,
   logConformance,
+  offsetStoreConformance,
   receiverConformance,
   sinkConformance,
   type SuiteRunner,
@@ -35,6 +36,9 @@ const suites: Record<string, string[]> = {
   }),
   inputConformance: namesOf((runner) => {
     inputConformance({ ...runner, name: '', open: never, record: never })
+  }),
+  offsetStoreConformance: namesOf((runner) => {
+    offsetStoreConformance({ ...runner, name: '', open: never })
   }),
   fileSystemConformance: namesOf((runner) => {
     fileSystemConformance({ ...runner, name: '', open: never })

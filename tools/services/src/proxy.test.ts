@@ -205,6 +205,38 @@ describe('a proxy in front of a server', () => {
     expect(server.received).toBe('hi;12345')
   })
 
+  test('ended after some bytes up, the server gets exactly these and the end, and can still answer', async () => {
+    const one = await connected()
+    const socket = server.sockets[0]!
+    socket.unpipe(socket).resume()
+    const ended = once(socket, 'end')
+    proxy.endAfter(2, 'up')
+    one.socket.write('12345')
+    await ended
+    expect(server.received).toBe('hi;12')
+    socket.write('answer')
+    await one.got('hi;answer')
+    await connected()
+  })
+
+  test('held after some bytes, the rest comes later, in order', async () => {
+    const one = await connected()
+    proxy.holdAfter(2, 'down', 40)
+    const start = performance.now()
+    one.socket.write('12345')
+    await one.got('hi;12')
+    one.socket.write('678')
+    await one.got('hi;12345678')
+    expect(performance.now() - start).toBeGreaterThanOrEqual(39)
+  })
+
+  test('its steps are the ends of the chunks that it has passed on', async () => {
+    const one = await connected()
+    one.socket.write('12345')
+    await one.got('hi;12345')
+    expect(proxy.steps).toEqual({ up: [3, 8], down: [3, 8] })
+  })
+
   test('dropping after some bytes, the rest is swallowed and the connection stays, until it passes again', async () => {
     const one = await connected()
     proxy.dropAfter(2, 'down')

@@ -23,6 +23,8 @@ export interface Proxy {
   readonly accepted: number
   /** Bytes passed on so far, over all connections. */
   readonly passed: Readonly<Record<Direction, number>>
+  /** What `passed` was after each chunk: where one side talks and waits for the answer, the steps of their conversation. */
+  readonly steps: Readonly<Record<Direction, readonly number[]>>
   setTarget(target: string): void
   /** Resets all open connections on both sides, as a crash would. New ones are accepted. */
   cut(): void
@@ -40,6 +42,10 @@ export interface Proxy {
   cutAfter(bytes: number, direction: Direction): void
   /** Passes on exactly `bytes` more in that direction, then silently swallows the rest of all connections, until `passAgain()`. */
   dropAfter(bytes: number, direction: Direction): void
+  /** Passes on exactly `bytes` more in that direction; then the receiver sees the end (FIN), and the other direction goes on. Once. */
+  endAfter(bytes: number, direction: Direction): void
+  /** Passes on exactly `bytes` more in that direction, and what comes next on that connection `ms` later. Once. */
+  holdAfter(bytes: number, direction: Direction, ms: number): void
   passAgain(): void
   /** Resets all and listens no more. */
   stop(): Promise<void>
@@ -53,13 +59,15 @@ export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
 }
 
 interface Fault {
-  readonly kind: 'cut' | 'drop'
+  readonly kind: 'cut' | 'drop' | 'end' | 'hold'
   bytesLeft: number
+  readonly ms?: number
 }
 
 class TcpProxy implements Proxy {
   readonly host = '127.0.0.1'
   readonly passed = { up: 0, down: 0 }
+  readonly steps: Record<Direction, number[]> = { up: [], down: [] }
   accepted = 0
   isPaused = false
   delayMs = 0
@@ -132,6 +140,14 @@ class TcpProxy implements Proxy {
 
   dropAfter(bytes: number, direction: Direction): void {
     this.faults[direction] = { kind: 'drop', bytesLeft: bytes }
+  }
+
+  endAfter(bytes: number, direction: Direction): void {
+    this.faults[direction] = { kind: 'end', bytesLeft: bytes }
+  }
+
+  holdAfter(bytes: number, direction: Direction, ms: number): void {
+    this.faults[direction] = { kind: 'hold', bytesLeft: bytes, ms }
   }
 
   passAgain(): void {
@@ -287,21 +303,27 @@ class Pipe {
     }
     const head = chunk.subarray(0, fault.bytesLeft)
     fault.bytesLeft = 0
-    if (fault.kind === 'drop') {
-      this.#write(head)
-      return
-    }
-    this.#proxy.faults[this.#direction] = undefined
     this.#write(head)
+    if (fault.kind === 'drop') return
+    this.#proxy.faults[this.#direction] = undefined
+    if (fault.kind === 'end') this.endWriting()
+    else if (fault.kind === 'hold')
+      this.#waiting.unshift({ due: performance.now() + (fault.ms ?? 0), chunk: chunk.subarray(head.length) })
+    else this.#break()
+  }
+
+  /** The receiver is surely to get what was written, which a reset may throw away: it sees that and then the end. */
+  #break(): void {
     this.#hasEnded = true
-    // The receiver is surely to get these bytes, which a reset may throw away: it sees them and then the end.
     this.#to.destroySoon()
     this.#from.resetAndDestroy()
   }
 
   #write(chunk: Buffer): void {
     if (this.#hasEnded || this.#to.destroyed) return
+    if (chunk.length === 0) return
     this.#proxy.passed[this.#direction] += chunk.length
+    this.#proxy.steps[this.#direction].push(this.#proxy.passed[this.#direction])
     this.#to.write(chunk)
   }
 }

@@ -3,6 +3,11 @@ import { messageOf, ServiceError } from './errors.js'
 import { kafkaService } from './kafka/kafka.js'
 import { kafkaSaslService } from './kafka/kafka-sasl.js'
 import { kcatService } from './kafka/kcat.js'
+import { mysqlService } from './sql/mysql.js'
+import { mariadb, mysql } from './sql/mysql-products.js'
+import { postgresService } from './sql/postgres.js'
+import { redisClusterService, redisSentinelService } from './redis/redis-groups.js'
+import { redisService, redisTlsService } from './redis/redis.js'
 import type { ServiceModule } from './service.js'
 
 export const services = {
@@ -10,6 +15,16 @@ export const services = {
   kafka3: kafkaService({ name: 'kafka3', brokers: 3 }),
   'kafka-sasl': kafkaSaslService,
   kcat: kcatService,
+  postgres: postgresService({ name: 'postgres', tls: false }),
+  'postgres-tls': postgresService({ name: 'postgres-tls', tls: true }),
+  mariadb: mysqlService({ name: 'mariadb', product: mariadb, tls: false }),
+  'mariadb-tls': mysqlService({ name: 'mariadb-tls', product: mariadb, tls: true }),
+  mysql: mysqlService({ name: 'mysql', product: mysql, tls: false }),
+  'mysql-tls': mysqlService({ name: 'mysql-tls', product: mysql, tls: true }),
+  redis: redisService,
+  'redis-tls': redisTlsService,
+  'redis-cluster': redisClusterService,
+  'redis-sentinel': redisSentinelService,
 }
 
 export type ServiceName = keyof typeof services

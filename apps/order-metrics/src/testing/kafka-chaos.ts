@@ -116,9 +116,7 @@ class KafkaChaos {
     const producer = startProducer(this.#options)
     this.#producer = producer
     this.#app = startApp(this.#args)
-    // Without a producer there are no batches, and nobody would say why.
-    const failed = producer.done.then(() => new Promise<never>(() => undefined))
-    await Promise.race([Promise.all([this.#killApps(), this.#killLeaders()]), failed])
+    await Promise.all([this.#killApps(), this.#killLeaders()])
     this.#counts.isProducing = producer.isRunning()
     this.#options.log(JSON.stringify(this.#counts))
     await within(producer.done, 'the end of the producer')
@@ -148,7 +146,7 @@ class KafkaChaos {
         continue
       }
       const isEarly = random() < EARLY_SHARE
-      if (!isEarly) await nextBatch(this.#app as RunningApp, this.#options.out)
+      if (!isEarly) await this.#nextBatch()
       await sleep(random() * (isEarly ? LONGEST_START_MS : LONGEST_RUN_MS))
       await this.#killApp(isEarly)
       this.#app = startApp(this.#args)
@@ -158,20 +156,29 @@ class KafkaChaos {
 
   /** At any moment of a batch; what wakes must see that it owns nothing any more. */
   async #stopAndTakeOver(): Promise<void> {
-    const { random, out } = this.#options
+    const { random } = this.#options
     const old = this.#app as RunningApp
-    await nextBatch(old, out)
+    await this.#nextBatch()
     await sleep(random() * LONGEST_RUN_MS)
     old.signal('SIGSTOP')
     this.#stopped.push(old)
     const next = startApp([...this.#args, '--take-over'])
     this.#app = next
-    await nextBatch(next, out)
+    await this.#nextBatch()
     await sleep(random() * LONGEST_RUN_MS)
     old.signal('SIGCONT')
     const { code, stderr } = await within(old.exited, 'the end of a woken process')
     if (code !== 1 || !/has taken over/.test(stderr)) throw new Error(`a woken process ended otherwise:\n${stderr}`)
     this.#counts.takeOvers++
+  }
+
+  /** What the producer says is told with what went wrong: without its lines there are no batches. */
+  async #nextBatch(): Promise<void> {
+    try {
+      await nextBatch(this.#app as RunningApp, this.#options.out, this.#producer?.done)
+    } catch (error) {
+      throw new Error(`no batch; the producer says:\n${this.#producer?.said() ?? ''}`, { cause: error })
+    }
   }
 
   async #killApp(isEarly: boolean): Promise<void> {
@@ -233,6 +240,7 @@ function startProducer({ bootstrap, topic, data, linesPerSecond }: KafkaChaosOpt
   done.catch(() => undefined)
   return {
     done,
+    said: () => stderr,
     isRunning: () => child.exitCode === null && child.signalCode === null,
     stop: () => child.kill('SIGKILL'),
   }

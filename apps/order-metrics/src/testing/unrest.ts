@@ -10,8 +10,8 @@ export const POLL_MS = 20
 export const EARLY_SHARE = 0.3
 export const LONGEST_START_MS = 1_500
 
-/** Waits until there are more batches than now in the results in `out`; rejects when the app ends before. */
-export async function nextBatch(app: RunningApp, out: string): Promise<void> {
+/** Waits until there are more batches than now in the results in `out`; rejects when the app ends before, or `also` rejects. */
+export async function nextBatch(app: RunningApp, out: string, also?: Promise<unknown>): Promise<void> {
   const before = batchesIn(out)
   let exit: AppExit | undefined
   void app.exited.then((ended) => (exit = ended))
@@ -21,7 +21,8 @@ export async function nextBatch(app: RunningApp, out: string): Promise<void> {
       await sleep(POLL_MS)
     }
   }
-  await within(hasMore(), 'a batch')
+  const more = within(hasMore(), 'a batch')
+  await (also === undefined ? more : Promise.race([more, also.then(() => more)]))
 }
 
 function batchesIn(out: string): number {

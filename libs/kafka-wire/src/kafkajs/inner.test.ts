@@ -5,7 +5,7 @@ import kafkajs from 'kafkajs'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 import { expect, it, vi } from 'vitest'
 import { toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs, sendRaw } from './inner.js'
+import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs, retire, sendRaw } from './inner.js'
 import type { ConnectionState } from './inner.js'
 
 const newKafka = () => new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING })
@@ -165,4 +165,28 @@ it('takes nothing from a socket whose end was asked for, once there is another',
   await dropConnection(connection, new Error('enough'))
   for (const socket of sockets) socket.destroy()
   server.close()
+})
+
+it('ends a login that nobody answers with its connection, which kafkajs would wait for without end', async () => {
+  const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const connection = (await connectionTo((server.address() as AddressInfo).port)) as ConnectionState & {
+    sendAuthRequest(request: object): Promise<unknown>
+  }
+  await connection.connect()
+  const login = connection.sendAuthRequest({ request: { encode: () => Promise.resolve(Buffer.of(1)) }, response: {} })
+  const failed = login.catch((error: unknown) => (error as Error).name)
+  await dropConnection(connection, new Error('dropped'))
+  expect(await failed).toBe('KafkaJSConnectionError')
+  server.close()
+})
+
+it('retires a cluster: nothing connects again, and what tries to is told why', async () => {
+  const cluster = createCluster(newKafka())
+  const reason = new kafkajs.KafkaJSNonRetriableError('enough')
+  await retire(cluster, reason)
+  await expect(cluster.connect()).rejects.toBe(reason)
+  await expect(cluster.refreshMetadata()).rejects.toBe(reason)
+  await expect(cluster.brokerPool.findConnectedBroker()).rejects.toBe(reason)
+  await cluster.disconnect()
 })

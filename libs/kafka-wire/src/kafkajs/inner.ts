@@ -10,6 +10,8 @@ import protocolErrors from 'kafkajs/src/protocol/error.js'
 
 /** An answer begins with its size. */
 const SIZE_BYTES = 4
+/** Of a request for metadata. */
+const METADATA = 3
 
 export interface Connection {
   isConnected(): boolean
@@ -24,6 +26,21 @@ export interface Connection {
   }
   /** `host:port`. */
   readonly broker: string
+  /** Of a login that is under way. */
+  readonly authHandlers?: { onError(): void } | null
+}
+
+interface ConnectionPool {
+  send(request: ProtocolRequest): Promise<unknown>
+}
+
+interface ProtocolRequest {
+  readonly request: { readonly apiKey: number }
+  readonly response: { parse(answer: MetadataAnswer): Promise<unknown> }
+}
+
+interface MetadataAnswer {
+  readonly topicMetadata: readonly { readonly partitionMetadata: readonly object[] }[]
 }
 
 /** What a connection knows of the answer that is coming in. */
@@ -67,9 +84,12 @@ export interface Cluster {
     readonly brokers: Readonly<Record<string, Broker>>
     readonly seedBroker: Broker | undefined
     readonly metadata: { readonly topicMetadata: readonly TopicAnswer[] } | null
+    readonly connectionPoolBuilder: { build(where?: object): Promise<ConnectionPool> }
     findConnectedBroker(): Promise<Broker>
     refreshMetadata(topics: readonly string[]): Promise<void>
   }
+  readonly targetTopics: Set<string>
+  refreshMetadata(): Promise<void>
   connect(): Promise<void>
   disconnect(): Promise<void>
   findBroker(which: { nodeId: number }): Promise<Broker>
@@ -81,7 +101,8 @@ type CreateCluster = (options: object) => Cluster
 
 /** With connections of its own. */
 export function createCluster(kafka: Kafka): Cluster {
-  return clusterMaker(kafka).create.call(kafka, { metadataMaxAge: 300_000, allowAutoTopicCreation: false })
+  const options = { metadataMaxAge: 300_000, allowAutoTopicCreation: false }
+  return tolerant(clusterMaker(kafka).create.call(kafka, options))
 }
 
 function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
@@ -90,6 +111,33 @@ function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
   if (key === undefined || create === undefined)
     throw new TypeError('this is not kafkajs 2.2.4, which @sluice/kafka-wire depends on')
   return { key, create }
+}
+
+/**
+ * kafkajs takes a whole look-up for failed while any partition of any topic in it has no leader. Here that partition has the leader -1,
+ * which is no broker, and the others are known.
+ */
+function tolerant(cluster: Cluster): Cluster {
+  const builder = cluster.brokerPool.connectionPoolBuilder
+  const build = builder.build.bind(builder)
+  builder.build = async (where) => {
+    const pool = await build(where)
+    const send = pool.send.bind(pool)
+    pool.send = (request) => send(request.request.apiKey === METADATA ? withoutPartitionErrors(request) : request)
+    return pool
+  }
+  return cluster
+}
+
+function withoutPartitionErrors({ request, response }: ProtocolRequest): ProtocolRequest {
+  const parse = (answer: MetadataAnswer): Promise<unknown> => {
+    const topicMetadata = answer.topicMetadata.map((topic) => ({
+      ...topic,
+      partitionMetadata: topic.partitionMetadata.map((partition) => ({ ...partition, partitionErrorCode: 0 })),
+    }))
+    return response.parse({ ...answer, topicMetadata })
+  }
+  return { request, response: { ...response, parse } }
 }
 
 /** Sends the bytes of a request, and gives the bytes of the answer. */
@@ -129,8 +177,23 @@ export function connectionsOf({ brokerPool }: Cluster): Connection[] {
 /** Ends a connection on which nothing is answered any more: bytes that still come must not get into the next one. */
 export async function dropConnection(connection: Connection, reason: Error): Promise<void> {
   connection.socket?.destroy()
+  // For this answer kafkajs waits for ever.
+  connection.authHandlers?.onError()
   connection.rejectRequests(reason)
   await connection.disconnect()
+}
+
+/** Ends all connections of a cluster; what needs one makes another. */
+export async function dropConnections(cluster: Cluster, reason: Error): Promise<void> {
+  await Promise.all(connectionsOf(cluster).map((connection) => dropConnection(connection, reason)))
+}
+
+/** Ends all connections of a cluster for good: what it does is rejected with `reason`, and it tries nothing again. */
+export async function retire(cluster: Cluster, reason: Error): Promise<void> {
+  const ended = (): Promise<never> => Promise.reject(reason)
+  const names = ['connect', 'createSeedBroker', 'findBroker', 'findConnectedBroker', 'refreshMetadata'] as const
+  Object.assign(cluster.brokerPool, Object.fromEntries(names.map((name) => [name, ended])))
+  await dropConnections(cluster, reason)
 }
 
 let isMended = false

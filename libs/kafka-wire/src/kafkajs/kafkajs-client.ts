@@ -18,7 +18,7 @@ import type {
 import { compressionsOf } from '../codecs/codecs.js'
 import { byTopic } from '../offsets.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, dropConnection, mendKafkajs } from './inner.js'
+import { connectionsOf, createCluster, dropConnection, dropConnections, mendKafkajs, retire } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 import { KafkajsWire } from './kafkajs-wire.js'
@@ -61,9 +61,9 @@ class KafkajsAdapter implements Adapter<WireProducer> {
     this.compression = compressionsOf(parts.codecs)
     const kafka = newKafka(options)
     this.#cluster = createCluster(kafka)
-    this.#fetcher = new KafkajsFetcher(this.#cluster)
+    this.#fetcher = new KafkajsFetcher(this.#cluster, parts)
     // Records must not wait behind fetches, nor look-ups behind records.
-    this.#wire = new KafkajsWire(createCluster(kafka))
+    this.#wire = new KafkajsWire(createCluster(kafka), parts)
     this.producers = new WireProducers({ ...parts, wire: this.#wire, dialect: options.transactions })
   }
 
@@ -77,7 +77,7 @@ class KafkajsAdapter implements Adapter<WireProducer> {
 
   async close(reason: Error): Promise<void> {
     // kafkajs would wait for each request that is under way.
-    await Promise.all(connectionsOf(this.#cluster).map((connection) => dropConnection(connection, reason)))
+    await retire(this.#cluster, reason)
     await this.#cluster.disconnect()
     await this.#wire.close(reason)
   }
@@ -170,6 +170,10 @@ class KafkajsAdapter implements Adapter<WireProducer> {
     for (const connection of connectionsOf(this.#cluster)) {
       if (connection.broker === silent) await dropConnection(connection, error as Error)
     }
+  }
+
+  async gaveUp(reason: Error): Promise<void> {
+    await Promise.all([dropConnections(this.#cluster, reason), this.#wire.gaveUp(reason)])
   }
 
   async #coordinator(groupId: string): Promise<Broker> {

@@ -1,11 +1,12 @@
+import { systemClock } from '@sluice/core'
 import { expect, it } from 'vitest'
 import type { Cluster } from './inner.js'
 import { errorOfCode } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 
 /** A cluster of which the test says who leads each partition, by the list's index, and who is dead. */
-function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>) {
-  const asked = { leaders, lookUps: 0 }
+function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>, timeoutMs = 30_000) {
+  const asked = { leaders, lookUps: 0, hanging: 0 }
   const brokers = [0, 1, 2, 3].map((nodeId) => ({ nodeId }))
   const cluster = {
     connect: () => Promise.resolve(),
@@ -15,13 +16,17 @@ function fakeCluster(leaders: readonly number[], dead: ReadonlySet<number>) {
       metadata: null as unknown,
       refreshMetadata: () => {
         asked.lookUps++
+        if (asked.hanging-- > 0) return new Promise<void>(() => undefined)
         const partitionMetadata = asked.leaders.map((leader, partitionId) => ({ partitionId, leader }))
         cluster.brokerPool.metadata = { topicMetadata: [{ topic: 'orders', partitionMetadata }] }
         return Promise.resolve()
       },
     },
   }
-  return { asked, fetcher: new KafkajsFetcher(cluster as unknown as Cluster) }
+  return {
+    asked,
+    fetcher: new KafkajsFetcher(cluster as unknown as Cluster, { clock: systemClock, timeoutMs }),
+  }
 }
 
 async function leadersOf(fetcher: KafkajsFetcher, partitions: readonly number[]): Promise<unknown[]> {
@@ -63,4 +68,11 @@ it('says that a partition has no leader, and looks again', async () => {
   await expect(leadersOf(fetcher, [0])).rejects.toEqual(errorOfCode(5))
   asked.leaders = [3]
   expect(await leadersOf(fetcher, [0])).toEqual([[3, [0]]])
+})
+
+it('gives up a look-up that hangs, so that the next one is not held up by it', async () => {
+  const { asked, fetcher } = fakeCluster([1], new Set(), 10)
+  asked.hanging = 1
+  await expect(leadersOf(fetcher, [0])).rejects.toMatchObject({ code: 'TIMEOUT', retryable: true })
+  expect(await leadersOf(fetcher, [0])).toEqual([[1, [0]]])
 })

@@ -1,6 +1,9 @@
 /** Fetches over connections of kafkajs, from whoever leads a partition. */
 import type { FetchAnswer, FetchRequest } from '../client.js'
+import type { AdapterParts } from '../adapter.js'
 import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../fetch-wire.js'
+import { within } from '../waiting.js'
+import type { WithinOptions } from '../waiting.js'
 import { errorOfCode, sendRaw } from './inner.js'
 import type { Broker, Cluster, Connection } from './inner.js'
 
@@ -10,11 +13,13 @@ const FETCH_CONNECTION = 1
 
 export class KafkajsFetcher {
   readonly #cluster: Cluster
+  readonly #limits: WithinOptions
   readonly #leaders = new Map<string, ReadonlyMap<number, number>>()
   #lookUps: Promise<unknown> = Promise.resolve()
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, { clock, timeoutMs }: Pick<AdapterParts, 'clock' | 'timeoutMs'>) {
     this.#cluster = cluster
+    this.#limits = { clock, timeoutMs, signal: undefined, doing: 'looking up who leads' }
   }
 
   async fetch(request: FetchRequest): Promise<FetchAnswer> {
@@ -93,9 +98,9 @@ export class KafkajsFetcher {
     })
   }
 
-  /** kafkajs keeps the answer of its last look-up only: two at once would read each other's. */
+  /** kafkajs keeps the answer of its last look-up only: two at once would read each other's. One that hangs must not stop all others. */
   #oneByOne<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#lookUps.then(work)
+    const done = this.#lookUps.then(() => within(this.#limits, work()))
     this.#lookUps = done.catch(() => undefined)
     return done
   }

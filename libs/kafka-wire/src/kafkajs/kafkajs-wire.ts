@@ -1,8 +1,9 @@
 /** The connections of kafkajs, as producers use them. */
+import type { AdapterParts } from '../adapter.js'
 import { typeOf, silentBrokerOf, toSluice } from './failures.js'
 import type { WireCall } from '../produce/produce-wire.js'
 import type { BrokerLink, Wire } from '../produce/wire.js'
-import { connectionsOf, dropConnection, errorOfCode, sendRaw } from './inner.js'
+import { dropConnection, dropConnections, errorOfCode, retire, sendRaw } from './inner.js'
 import type { Broker, Cluster, Connection } from './inner.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 
@@ -16,9 +17,9 @@ export class KafkajsWire implements Wire {
   /** One for each broker, so that requests to one can be put together. */
   readonly #links = new WeakMap<Broker, BrokerLink>()
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, parts: Pick<AdapterParts, 'clock' | 'timeoutMs'>) {
     this.#cluster = cluster
-    this.#topics = new KafkajsFetcher(cluster)
+    this.#topics = new KafkajsFetcher(cluster, parts)
   }
 
   partitionCount(topic: string, atLeast: number): Promise<number> {
@@ -47,8 +48,13 @@ export class KafkajsWire implements Wire {
 
   /** Ends every connection at once; calls that wait reject with `reason`. */
   async close(reason: Error): Promise<void> {
-    await Promise.all(connectionsOf(this.#cluster).map((connection) => dropConnection(connection, reason)))
+    await retire(this.#cluster, reason)
     await this.#cluster.disconnect()
+  }
+
+  /** What hangs is given up, whatever it is. */
+  gaveUp(reason: Error): Promise<void> {
+    return dropConnections(this.#cluster, reason)
   }
 
   async #learnBrokers(): Promise<void> {

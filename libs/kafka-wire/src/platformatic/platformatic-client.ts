@@ -1,6 +1,6 @@
 /** The adapter to @platformatic/kafka: its connections, metadata, groups and producers; our own fetch and decoder. */
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { Admin, ConfigResourceTypes } from '@platformatic/kafka'
+import { Admin, ConfigResourceTypes, listOffsetsV5 } from '@platformatic/kafka'
 import type { AdminOptions, ConnectionOptions, Producer } from '@platformatic/kafka'
 import { clientOver } from '../adapted-client.js'
 import { CONNECT_TIMEOUT_MS, DEFAULT_CLIENT_ID } from '../adapter.js'
@@ -16,7 +16,9 @@ import type {
 } from '../client.js'
 import { codecsOf, compressionsOf } from '../codecs/codecs.js'
 import type { CodecOptions } from '../codecs/codecs.js'
+import { dropAll, tolerateLeaderless } from './connections.js'
 import { toSluice, typeOf } from './failures.js'
+import { leadersOf } from './leaders.js'
 import { PlatformaticFetcher } from './platformatic-fetcher.js'
 import { PlatformaticProducers } from './platformatic-producers.js'
 
@@ -35,6 +37,9 @@ export interface PlatformaticLogin {
   readonly password: string
 }
 
+const CONSUMER = -1
+const ANY_EPOCH = -1
+
 export function platformaticClient(options: PlatformaticClientOptions): KafkaClient {
   return clientOver(options, (parts) => new PlatformaticAdapter(options, parts))
 }
@@ -47,20 +52,24 @@ class PlatformaticAdapter implements Adapter<Producer> {
   readonly #admin: Admin
   readonly #fetcher: PlatformaticFetcher
 
-  constructor(options: PlatformaticClientOptions, { clock, timeoutMs }: AdapterParts) {
+  constructor(options: PlatformaticClientOptions, parts: AdapterParts) {
     const base = baseOptions(options)
     // We try again ourselves, by a deadline.
     const admin = new Admin({ ...base, retries: 0 })
+    tolerateLeaderless(admin)
     this.#admin = admin
     this.#fetcher = new PlatformaticFetcher(admin, base.clientId, base)
     this.producers = new PlatformaticProducers({
       admin,
       base,
       codecs: codecsOf(),
-      clock,
-      timeoutMs,
-      partitionsOf: async (topic, isFresh) =>
-        (await admin.metadata({ topics: [topic], forceUpdate: isFresh })).topics.get(topic)?.partitionsCount ?? 0,
+      clock: parts.clock,
+      timeoutMs: parts.timeoutMs,
+      partitionsOf: async (topic, options, isFresh) => {
+        const look = () => admin.metadata({ topics: [topic], forceUpdate: isFresh })
+        const { topics } = await parts.retried(`looking up ${topic}`, options, look)
+        return topics.get(topic)?.partitionsCount ?? 0
+      },
     })
   }
 
@@ -70,6 +79,7 @@ class PlatformaticAdapter implements Adapter<Producer> {
 
   async close(): Promise<void> {
     await this.#fetcher.close()
+    dropAll(this.#admin.connections)
     await this.#admin.close()
   }
 
@@ -103,10 +113,18 @@ class PlatformaticAdapter implements Adapter<Producer> {
     isolation: Isolation,
   ): Promise<ReadonlyMap<number, bigint>> {
     const timestamp = BigInt(timestampMs)
-    const asked = partitions.map((partitionIndex) => ({ partitionIndex, timestamp }))
     const isolationLevel = isolation === 'committed' ? 1 : 0
-    const found = await this.#admin.listOffsets({ topics: [{ name: topic, partitions: asked }], isolationLevel })
-    return new Map(found.flatMap((each) => each.partitions).map((each) => [each.partitionIndex, each.offset]))
+    const offsets = new Map<number, bigint>()
+    const byLeader = await leadersOf(this.#admin, topic, partitions)
+    const asked = [...byLeader].map(async ([broker, some]) => {
+      const connection = await this.#admin.connections.get(broker)
+      const wanted = some.map((partitionIndex) => ({ partitionIndex, timestamp, currentLeaderEpoch: ANY_EPOCH }))
+      const ofTopic = [{ name: topic, partitions: wanted }]
+      const { topics } = await listOffsetsV5.api.async(connection, CONSUMER, isolationLevel, ofTopic)
+      for (const each of topics[0]?.partitions ?? []) offsets.set(each.partitionIndex, each.offset)
+    })
+    await Promise.all(asked)
+    return offsets
   }
 
   fetch(request: FetchRequest): Promise<FetchAnswer> {
@@ -140,6 +158,12 @@ class PlatformaticAdapter implements Adapter<Producer> {
   failed(): Promise<void> {
     this.#admin.clearMetadata()
     return Promise.resolve()
+  }
+
+  gaveUp(): Promise<void> {
+    this.#fetcher.drop()
+    dropAll(this.#admin.connections)
+    return this.failed()
   }
 }
 

@@ -1,8 +1,10 @@
 /** Fetches over connections of @platformatic/kafka, with our own request and decoder, which are faster than its own. */
 import { ConnectionPool, ProtocolError, Writer } from '@platformatic/kafka'
-import type { Admin, Broker, ClusterMetadata, Connection, ConnectionOptions } from '@platformatic/kafka'
+import type { Admin, Broker, Connection, ConnectionOptions } from '@platformatic/kafka'
 import type { FetchAnswer, FetchRequest } from '../client.js'
 import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../fetch-wire.js'
+import { dropAll } from './connections.js'
+import { leadersOf } from './leaders.js'
 
 export class PlatformaticFetcher {
   readonly #admin: Admin
@@ -18,9 +20,8 @@ export class PlatformaticFetcher {
     const { topic, partition } = request
     let connection: Connection | undefined
     try {
-      connection = await this.#connections.get(
-        leaderOf(await this.#admin.metadata({ topics: [topic] }), topic, partition),
-      )
+      const [leader] = [...(await leadersOf(this.#admin, topic, [partition])).keys()] as [Broker]
+      connection = await this.#connections.get(leader)
       const { errorCode, answer } = decodeFetch(await send(connection, encodeFetch(request)))
       if (errorCode !== 0) throw new ProtocolError(errorCode)
       return answer
@@ -32,17 +33,14 @@ export class PlatformaticFetcher {
   }
 
   async close(): Promise<void> {
-    for (const [, connection] of this.#connections) connection.socket.destroy()
+    this.drop()
     await this.#connections.close()
   }
-}
 
-function leaderOf({ topics, brokers }: ClusterMetadata, topic: string, partition: number): Broker {
-  const found = topics.get(topic)?.partitions[partition]
-  if (found === undefined) throw new ProtocolError('UNKNOWN_TOPIC_OR_PARTITION')
-  const broker = brokers.get(found.leader)
-  if (broker === undefined) throw new ProtocolError('LEADER_NOT_AVAILABLE')
-  return broker
+  /** Ends all connections; what needs one makes another. */
+  drop(): void {
+    dropAll(this.#connections)
+  }
 }
 
 function send(connection: Connection, request: Buffer): Promise<Buffer> {

@@ -3,12 +3,13 @@ import { FindCoordinatorKeyTypes, Producer } from '@platformatic/kafka'
 import type { Admin, MessageToProduce, ProducerOptions } from '@platformatic/kafka'
 import type { Clock } from '@sluice/core'
 import type { AdapterTransaction, ProducerKind } from '../adapter.js'
-import type { ProduceOptions, RecordToProduce, TopicPartitionOffset } from '../client.js'
+import type { CallOptions, ProduceOptions, RecordToProduce, TopicPartitionOffset } from '../client.js'
 import type { Codecs } from '../codecs/codecs.js'
 import { requireCompressor } from '../codecs/codecs.js'
 import { Partitioner } from '../partitioner.js'
 import { bufferOf, byPartition, requirePartitions, unknownPartition } from '../producing.js'
 import { withRetries } from '../waiting.js'
+import { dropAll } from './connections.js'
 import { toSluice } from './failures.js'
 
 type BaseOptions = Pick<
@@ -23,7 +24,7 @@ export interface PlatformaticProducersParts {
   readonly clock: Clock
   readonly timeoutMs: number
   /** Unless `isFresh`, as of some time ago. */
-  readonly partitionsOf: (topic: string, isFresh: boolean) => Promise<number>
+  readonly partitionsOf: (topic: string, options: CallOptions, isFresh: boolean) => Promise<number>
 }
 
 type Sender = Pick<Producer, 'send'>
@@ -90,6 +91,7 @@ export class PlatformaticProducers implements ProducerKind<Producer> {
   }
 
   async close(producer: Producer): Promise<void> {
+    dropAll(producer.connections)
     await new Promise<void>((resolve, reject) => {
       producer.close(true, (error) => {
         if (error) reject(error)
@@ -109,10 +111,10 @@ export class PlatformaticProducers implements ProducerKind<Producer> {
     const { compression = 'none' } = options
     if (compression !== 'none') requireCompressor(this.#parts.codecs, compression, topic)
     // It would look for a topic that is not there for as long as it sends.
-    const count = await this.#parts.partitionsOf(topic, false)
+    const count = await this.#parts.partitionsOf(topic, options, false)
     const groups = byPartition(records, (record) => this.#partitioner.partitionOf(record, count))
     if (Math.max(...groups.keys()) >= count) {
-      requirePartitions(topic, groups.keys(), await this.#parts.partitionsOf(topic, true))
+      requirePartitions(topic, groups.keys(), await this.#parts.partitionsOf(topic, options, true))
     }
     for (const [partition, some] of groups) {
       const messages = some.map((record) => toMessage(topic, partition, record, this.#parts.clock.now()))

@@ -1,5 +1,6 @@
 /** Reads a database while another process may be writing to it. */
 import { systemClock } from '@sluice/core'
+import type { Steps } from '../steps.js'
 import type { SqliteTransaction } from './sqlite-driver.js'
 import { sqliteError } from './sqlite-errors.js'
 import { busyTimeoutOf } from './sqlite-sink.config.js'
@@ -13,10 +14,10 @@ export async function readSqlite<R>(options: ReadSqliteOptions, read: (db: Sqlit
   const { file } = options
   try {
     const session = await readingSession(options, { clock: systemClock, busyTimeoutMs: busyTimeoutOf(options) })
-    const work = function* (db: SqliteTransaction): Generator<undefined, R> {
-      return read(db)
-    }
-    return await session.transaction(work, undefined, 'BEGIN')
+    return await session.transaction(function* (): Steps<R> {
+      const { result } = yield { call: read }
+      return result as R
+    })
   } catch (error) {
     throw sqliteError(error, file)
   }

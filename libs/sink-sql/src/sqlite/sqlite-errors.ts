@@ -1,6 +1,7 @@
 /** What SQLite's errors mean. Their texts are the same in every driver; codes are not given by all. */
 import { isSluiceError, type SluiceError } from '@sluice/core'
 import { messageOf, sqlError } from '../errors.js'
+import { transactionEnded } from '../writer.js'
 
 const BUSY = /database (table )?is locked|database is busy/
 /** The record's fault: the same statement with another one would have worked. */
@@ -24,6 +25,8 @@ export function sqliteError(error: unknown, file: string): SluiceError {
   const text = messageOf(error)
   const problem = `${file}: ${text}`
   const retryable = true
+  // Both mean that a conflict, or a function of the user's, has ended the transaction.
+  if (/no such savepoint|no transaction is active/.test(text)) return transactionEnded(error)
   if (isBusy(error)) {
     const remedy = `end the other one's transaction; if nothing else uses it, a killed process has left ${file}.lock: remove that folder`
     return sqlError('CONNECTION_FAILED', `${problem}; ${remedy}`, { cause: error, retryable })

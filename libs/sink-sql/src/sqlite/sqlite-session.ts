@@ -10,11 +10,18 @@ import {
   type SqliteDriverName,
   type SqliteHandle,
 } from './sqlite-driver.js'
+import {
+  isCall,
+  NOTHING,
+  type Outcome,
+  type Session,
+  type Step,
+  type Steps,
+  type TransactionOptions,
+} from '../steps.js'
+import type { SqliteValue } from './sqlite-dialect.js'
 import { isBusy, sqliteError } from './sqlite-errors.js'
 import { holdFile, requireNotHeld } from './sqlite-holder.js'
-
-/** The steps of a transaction: at each `yield` others may have their turn, unless the database is the user's. */
-export type Work<R> = (db: SqliteConnection) => Generator<undefined, R>
 
 export interface SessionOptions {
   readonly clock: Clock
@@ -32,12 +39,13 @@ interface Source {
   readonly label: string
   /** False: nobody else's statement may come between ours, so that nothing is awaited in a transaction. */
   readonly mayPause: boolean
+  readonly readsOnly?: boolean
   acquire(): SqliteHandle
   release(): void
   close(): Promise<void>
 }
 
-export class SqliteSession {
+export class SqliteSession implements Session {
   readonly #source: Source
   readonly #options: SessionOptions
   /** The one before: a connection has one transaction at a time. */
@@ -53,13 +61,13 @@ export class SqliteSession {
     return this.#source.label
   }
 
-  /** Runs `work` in one transaction: all of it is durable when this resolves, or nothing is there. */
-  async transaction<R>(work: Work<R>, signal?: AbortSignal, begin = 'BEGIN IMMEDIATE'): Promise<R> {
+  /** Between two steps others may have their turn, unless the database is the user's. What is undone in any case only reads, or is for a trial. */
+  async transaction<R>(steps: () => Steps<R>, { signal, undo }: TransactionOptions = {}): Promise<R> {
     const { clock, busyTimeoutMs } = this.#options
     const deadline = clock.monotonic() + busyTimeoutMs
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
-        return await this.#inTurn(() => this.#attempt(work, begin, signal))
+        return await this.#inTurn(() => this.#attempt(steps, signal, undo === true))
       } catch (error) {
         signal?.throwIfAborted()
         if (!isBusy(error) || clock.monotonic() >= deadline) throw sqliteError(error, this.label)
@@ -74,18 +82,19 @@ export class SqliteSession {
     return turn
   }
 
-  async #attempt<R>(work: Work<R>, begin: string, signal: AbortSignal | undefined): Promise<R> {
+  async #attempt<R>(steps: () => Steps<R>, signal: AbortSignal | undefined, undo: boolean): Promise<R> {
     signal?.throwIfAborted()
     if (this.#closed) throw sqlError('STOPPED', `${this.label} has been closed; nothing was written`)
     const db = new SqliteConnection(this.#source.acquire())
     try {
-      db.exec(begin)
+      // One that reads only must not wait for a writer.
+      db.exec(this.#source.readsOnly === true ? 'BEGIN' : 'BEGIN IMMEDIATE')
       try {
-        const steps = work(db)
-        const result = this.#source.mayPause ? await this.#inSteps(steps, signal) : atOnce(steps)
+        const run = steps()
+        const result = this.#source.mayPause ? await this.#inSteps(db, run, signal) : atOnce(db, run)
         signal?.throwIfAborted()
         db.release()
-        db.exec('COMMIT')
+        db.exec(undo ? 'ROLLBACK' : 'COMMIT')
         return result
       } catch (error) {
         rollBack(db)
@@ -97,11 +106,12 @@ export class SqliteSession {
     }
   }
 
-  async #inSteps<R>(steps: Generator<undefined, R>, signal: AbortSignal | undefined): Promise<R> {
+  async #inSteps<R>(db: SqliteConnection, steps: Steps<R>, signal: AbortSignal | undefined): Promise<R> {
     const { clock } = this.#options
-    for (let began = clock.monotonic(); ;) {
-      const step = steps.next()
-      if (step.done === true) return step.value
+    let began = clock.monotonic()
+    for (let next = steps.next(NOTHING); ;) {
+      if (next.done === true) return next.value
+      next = advance(db, steps, next.value)
       if (clock.monotonic() - began < TURN_MS) continue
       await clock.yield()
       signal?.throwIfAborted()
@@ -117,11 +127,42 @@ export class SqliteSession {
   }
 }
 
-function atOnce<R>(steps: Generator<undefined, R>): R {
-  for (;;) {
-    const step = steps.next()
-    if (step.done === true) return step.value
+function atOnce<R>(db: SqliteConnection, steps: Steps<R>): R {
+  for (let next = steps.next(NOTHING); ; next = advance(db, steps, next.value)) {
+    if (next.done === true) return next.value
   }
+}
+
+/** Does a step, and goes on to the next one. */
+function advance<R>(db: SqliteConnection, steps: Steps<R>, step: Step): IteratorResult<Step, R> {
+  let outcome: Outcome
+  try {
+    outcome = outcomeOf(db, step)
+  } catch (error) {
+    return steps.throw(error)
+  }
+  return steps.next(outcome)
+}
+
+function outcomeOf(db: SqliteConnection, step: Step): Outcome {
+  if (isCall(step)) {
+    const result = step.call({ run: db.run.bind(db), all: db.all.bind(db) } as never)
+    if (typeof (result as { then?: unknown } | undefined)?.then === 'function')
+      throw isAsync(result as Promise<unknown>)
+    return { ...NOTHING, result }
+  }
+  const values = step.values as readonly SqliteValue[] | undefined
+  if (step.reads === true) return { rows: db.all(step.sql, values), changes: 0 }
+  return { rows: [], changes: db.run(step.sql, values) }
+}
+
+function isAsync(result: Promise<unknown>) {
+  // Its own failure would be nobody's.
+  result.catch(() => undefined)
+  return sqlError(
+    'ASYNC_FUNCTION',
+    'apply is asynchronous; a transaction waits for nothing: do that before, with mapAsync',
+  )
 }
 
 function rollBack(db: SqliteConnection): void {
@@ -206,6 +247,7 @@ function perTransaction(file: string, driver: SqliteDriver, readOnly: boolean, c
   return {
     label: file,
     mayPause: true,
+    readsOnly: readOnly,
     acquire: () => (opened = driver.open(file, readOnly)).handle,
     release: () => {
       const last = opened

@@ -7,7 +7,7 @@ import { kafkaDirectStream } from '../kafka-stream.js'
 import { offsetRanges } from '../offset-ranges.js'
 import type { OffsetRange } from '../plan.js'
 import { testContext, type TestContext, type TestContextOptions } from './context.js'
-import { TestKafka } from './topics.js'
+import { newClients, TestKafka } from './topics.js'
 
 export type TextOptions = Partial<KafkaStreamOptions<Buffer, string, string>>
 
@@ -34,11 +34,25 @@ export interface OnKafka {
 /** To be awaited at the top of a test file: `body` declares the tests. */
 export async function describeOnKafka(title: string, body: (on: OnKafka) => void): Promise<void> {
   await describeWithServices({ describe, test }, ['kafka'], title, ({ kafka: { bootstrap } }) => {
-    const kafka = new TestKafka(bootstrap)
-    beforeAll(() => kafka.open())
-    afterAll(() => kafka.close())
-    body(onKafka(kafka))
+    declareOn(new TestKafka(bootstrap), body)
   })
+}
+
+/** The same tests by each of the clients that there are. */
+export async function describeByEachClient(title: string, body: (on: OnKafka) => void): Promise<void> {
+  await describeWithServices({ describe, test }, ['kafka'], title, ({ kafka: { bootstrap } }) => {
+    for (const [name, newClient] of Object.entries(newClients)) {
+      describe(`by ${name}`, () => {
+        declareOn(new TestKafka(bootstrap, newClient), body)
+      })
+    }
+  })
+}
+
+function declareOn(kafka: TestKafka, body: (on: OnKafka) => void): void {
+  beforeAll(() => kafka.open())
+  afterAll(() => kafka.close())
+  body(onKafka(kafka))
 }
 
 function onKafka(kafka: TestKafka): OnKafka {

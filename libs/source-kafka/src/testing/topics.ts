@@ -1,13 +1,22 @@
 /** For tests on a real broker: topics of their own. */
 import { systemClock } from '@sluice/core'
 import { makeTopic } from '@sluice/services'
-import { kafkajsClient, type KafkaClient, type RecordToProduce } from '@sluice/kafka-wire'
+import { kafkajsClient, type CodecOptions, type KafkaClient, type RecordToProduce } from '@sluice/kafka-wire'
+import { platformaticClient } from '@sluice/kafka-wire/platformatic'
 import kafkajs, { type Admin, type Kafka } from 'kafkajs'
 
 export interface TopicOptions {
   readonly partitions?: number | undefined
   readonly replicas?: number | undefined
   readonly config?: Readonly<Record<string, string>> | undefined
+}
+
+export type NewClient = (options: { brokers: readonly string[]; codecs?: CodecOptions }) => KafkaClient
+
+/** Both clients that there are. */
+export const newClients: Readonly<Record<string, NewClient>> = {
+  kafkajs: kafkajsClient,
+  platformatic: platformaticClient,
 }
 
 let count = 0
@@ -19,9 +28,9 @@ export class TestKafka {
   readonly kafka: Kafka
   readonly admin: Admin
 
-  constructor(bootstrap: string) {
+  constructor(bootstrap: string, newClient: NewClient = kafkajsClient) {
     this.brokers = bootstrap.split(',')
-    this.client = kafkajsClient({ brokers: this.brokers })
+    this.client = newClient({ brokers: this.brokers })
     const retry = { initialRetryTime: 30, retries: 100 }
     this.kafka = new kafkajs.Kafka({ brokers: [...this.brokers], retry, logLevel: kafkajs.logLevel.NOTHING })
     this.admin = this.kafka.admin()

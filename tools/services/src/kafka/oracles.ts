@@ -2,9 +2,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ServiceError } from '../errors.js'
 import { packageFolder } from '../folders.js'
 import { hasLogin, type KafkaSaslValues, type KafkaValues } from './client.js'
-import { archiveFlags, kafkaClassPath } from './jars.js'
+import { archiveFlags, kafkaClassPath, kafkaMissing } from './jars.js'
 import { jdkCommand, QUICK_JVM, run } from './java.js'
 
 export interface ReadOptions {
@@ -55,6 +56,14 @@ export async function readWithJava(
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** What a Java program of one file prints that uses Kafka's client. Rejects where there is no Java, or no Kafka in the cache. */
+export async function runWithKafkaJars(source: string, args: readonly string[]): Promise<string> {
+  const missing = await kafkaMissing()
+  if (missing !== undefined) throw new ServiceError('kafka', missing)
+  const flags = ['-Xms256m', '-Xmx512m', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn']
+  return String(await run(jdkCommand('java'), [...flags, '-cp', kafkaClassPath(), source, ...args]))
 }
 
 function librdkafkaLogin({ caFile, username, password }: KafkaSaslValues): Record<string, string> {
