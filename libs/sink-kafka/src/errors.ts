@@ -1,7 +1,7 @@
 /** Errors as this package throws them: never with what a record holds. */
 import { SluiceError, type BatchPartitionId, type ErrorCode } from '@sluice/core'
 
-export const COMPONENT = 'sink-kafka'
+const COMPONENT = 'sink-kafka'
 
 export function sinkError(
   code: ErrorCode,

@@ -1,7 +1,7 @@
 /** Options of the Kafka sink, and what is wrong with them. */
 import type { Compression, KafkaClient, KafkajsClientOptions } from '@sluice/kafka-wire'
 import { requireThat } from './errors.js'
-import type { Content, Serializer } from './serializers.js'
+import type { Serializer } from './serializers.js'
 
 /** Where the brokers are: a client of yours, which is never closed, or what `kafkajsClient` takes. */
 export type KafkaPlace =
@@ -41,8 +41,6 @@ export type KafkaSinkOptions<T> = KafkaPlace & {
 
 type Headers =
   Readonly<Record<string, Uint8Array | string>> | readonly (readonly [name: string, value: Uint8Array | string])[]
-
-export type { Content }
 
 export const DEFAULT_LEDGER = 'sluice-ledger'
 export const DEFAULT_TRANSACTION_TIMEOUT_MS = 60_000

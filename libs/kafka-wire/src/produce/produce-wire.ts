@@ -8,7 +8,7 @@ import { WireReader, WireWriter } from './wire-bytes.js'
 
 export type Dialect = 'classic' | 'safe'
 
-export interface Api {
+interface Api {
   readonly key: number
   readonly version: number
   readonly name: string

@@ -10,7 +10,7 @@ import {
 
 let apps = 0
 
-export const silent: Logger = {
+const silent: Logger = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
