@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
-import { ServiceError, startService } from '@sluice/services'
+import { makeTopic, ServiceError, startService } from '@sluice/services'
 import kafkajs from 'kafkajs'
 
 export const PARTITIONS = 4
@@ -37,7 +37,7 @@ export async function withKafka<T>(name: string, use: (kafka: BenchKafka) => Pro
   const { bootstrap } = instance.values
   const client = kafkajsClient({ brokers: [bootstrap] })
   try {
-    const topic = (): Promise<string> => makeTopic(bootstrap)
+    const topic = (): Promise<string> => newTopic(bootstrap)
     return await use({ bootstrap, client, topic, fill: async (rows) => fillTopic(bootstrap, await topic(), rows) })
   } finally {
     await client.close()
@@ -47,11 +47,11 @@ export async function withKafka<T>(name: string, use: (kafka: BenchKafka) => Pro
 
 let topics = 0
 
-async function makeTopic(bootstrap: string): Promise<string> {
+async function newTopic(bootstrap: string): Promise<string> {
   const admin = new kafkajs.Kafka({ brokers: [bootstrap], logLevel: kafkajs.logLevel.NOTHING }).admin()
   await admin.connect()
   const topic = `bench-${String(topics++)}`
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: PARTITIONS }] })
+  await makeTopic(admin, { topic, numPartitions: PARTITIONS })
   await admin.disconnect()
   return topic
 }

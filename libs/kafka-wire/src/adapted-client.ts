@@ -165,8 +165,8 @@ class AdaptedClient<P> implements KafkaClient {
   }
 
   #call<T>(doing: string, options: CallOptions | undefined, attempt: () => Promise<T>): Promise<T> {
-    const { signal, timeoutMs = this.#timeoutMs } = options ?? {}
-    const work = withRetries({ clock: this.#clock, doing, signal, timeoutMs }, async () => {
+    const { signal, timeoutMs = this.#timeoutMs, newTopicMs } = options ?? {}
+    const work = withRetries({ clock: this.#clock, doing, signal, timeoutMs, newTopicMs }, async () => {
       this.#requireOpen()
       try {
         return await attempt()

@@ -19,6 +19,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** How many milliseconds the call may take, all tries together; then it is `TIMEOUT`. Default: the client's. */
   readonly timeoutMs?: number | undefined
+  /**
+   * For how many milliseconds a broker that knows no such topic is asked again: brokers hear of a new topic one after the
+   * other. Default: 5000.
+   */
+  readonly newTopicMs?: number | undefined
 }
 
 export interface PartitionMetadata {

@@ -77,15 +77,30 @@ export interface BrokerAnswer {
   readonly cause?: unknown
 }
 
+class BrokerRefused extends SluiceError {
+  readonly type: string
+
+  constructor({ type, doing, isRetryable, cause }: BrokerAnswer) {
+    const remedy = remedies[type] ?? (isRetryable ? 'this may pass: try again' : "see the broker's log")
+    const message = `${doing}: the broker answered ${type}; ${remedy}`
+    super({ code: 'BROKER_REFUSED', component: COMPONENT, message, retryable: isRetryable, cause })
+    this.type = type
+  }
+}
+
+/** Whether a broker has answered that there is no such topic, or that the topic has no such partition. */
+export function isUnknownTopic(error: unknown): boolean {
+  return isSluiceError(error, 'BROKER_REFUSED') && (error as unknown as BrokerRefused).type === UNKNOWN_PARTITION
+}
+
 /** A broker has answered with an error. */
-export function brokerRefused({ type, doing, isRetryable, cause }: BrokerAnswer): SluiceError {
+export function brokerRefused(answer: BrokerAnswer): SluiceError {
+  const { type, doing, cause } = answer
   if (FENCED.has(type)) {
     const message = `${doing}: another producer has taken over this transactional id (${type}); let that one go on, and see why there are two`
     return new SluiceError({ code: 'FENCED', component: COMPONENT, message, cause })
   }
-  const remedy = remedies[type] ?? (isRetryable ? 'this may pass: try again' : "see the broker's log")
-  const message = `${doing}: the broker answered ${type}; ${remedy}`
-  return new SluiceError({ code: 'BROKER_REFUSED', component: COMPONENT, message, retryable: isRetryable, cause })
+  return new BrokerRefused(answer)
 }
 
 /** No broker was reached, or the connection broke. */

@@ -3,7 +3,7 @@ import { SluiceError } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import type { FetchAnswer, FetchRequest, RangeRequest } from './client.js'
 import { codecsOf } from './codecs/codecs.js'
-import { brokerRefused, connectionFailed, lostRangeOf } from './errors.js'
+import { brokerRefused, connectionFailed, lostRangeOf, UNKNOWN_PARTITION } from './errors.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { ReaderParts } from './range-reader.js'
 import { FakeLog } from './testing/fake-log.js'
@@ -214,6 +214,27 @@ describe('trying again', () => {
     expect(await result).toBe(3)
     const error = new Error('broken')
     expect(await failure(withRetries({ ...options, clock: quickClock() }, () => Promise.reject(error)))).toBe(error)
+  })
+
+  it('asks for a topic that is not there until every broker has had time to hear of a new one', async () => {
+    const unknown = brokerRefused({ type: UNKNOWN_PARTITION, doing: 'asking', isRetryable: false })
+    const tried = async (newTopicMs?: number) => {
+      const clock = quickClock()
+      const error = await failure(
+        withRetries({ ...options, timeoutMs: 30_000, clock, newTopicMs }, () => Promise.reject(unknown)),
+      )
+      expect(error).toBe(unknown)
+      return clock.monotonic()
+    }
+    expect(await tried(0)).toBe(0)
+    expect(await tried()).toBeGreaterThanOrEqual(5000)
+    expect(await tried()).toBeLessThan(7000)
+    expect(await failure(withRetries({ ...options, clock: quickClock() }, () => Promise.reject(unknown)))).toBe(unknown)
+    let calls = 0
+    const parts = partsOf(logOf(0n, 10n), (fetch, request) => (++calls < 3 ? Promise.reject(unknown) : fetch(request)))
+    expect(await read(parts, {})).toHaveLength(10)
+    calls = 0
+    expect(await failure(read(parts, { newTopicMs: 0 }))).toBe(unknown)
   })
 
   it('ends with TIMEOUT when its time is over', async () => {

@@ -8,7 +8,7 @@ import { batchesOf } from './record-batches.js'
 import type { Batches } from './record-batches.js'
 import { recordChunk } from './record-chunk.js'
 import type { RecordChunk } from './record.js'
-import { reasonOf } from './waiting.js'
+import { mayPass, reasonOf } from './waiting.js'
 
 const DEFAULT_DEADLINE_MS = 60_000
 const DEFAULT_MAX_BYTES = 1024 * 1024
@@ -113,7 +113,7 @@ class RangeReader {
     } catch (error) {
       if (this.#signal.aborted) throw reasonOf(this.#signal)
       if (this.#parts.isOutOfRange(error)) return this.#outOfRange(position, leftMs, error)
-      if (!isSluiceError(error) || !error.retryable) throw error
+      if (!mayPass(error, this.#deadlineMs - leftMs, this.#request.newTopicMs)) throw error
       return { problem: error, pauseMs: RETRY_PAUSE_MS }
     }
     const range = { ...this.#request, from: position }

@@ -1,10 +1,20 @@
 /** Waiting for what cannot be cancelled, and trying again. */
 import { isSluiceError, SluiceError } from '@sluice/core'
 import type { Clock } from '@sluice/core'
-import { COMPONENT, timedOut } from './errors.js'
+import { COMPONENT, isUnknownTopic, timedOut } from './errors.js'
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1000
+const NEW_TOPIC_MS = 5000
+
+/** Whether it is worth trying again what has been tried for `triedMs`; see `newTopicMs` of a call. */
+export function mayPass(error: unknown, triedMs: number, newTopicMs = NEW_TOPIC_MS): boolean {
+  return isRetryable(error) || (triedMs < newTopicMs && isUnknownTopic(error))
+}
+
+function isRetryable(error: unknown): boolean {
+  return isSluiceError(error) && error.retryable
+}
 
 /** What `work` gives, unless `signal` is aborted before: then its reason, and what `work` gives later is nobody's. */
 export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -31,6 +41,7 @@ export interface RetryOptions {
   readonly clock: Clock
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
+  readonly newTopicMs?: number | undefined
   /** What is done, for the message. */
   readonly doing: string
   /** Doubled with each try. Default: 50. */
@@ -61,14 +72,16 @@ export async function within<T>({ clock, timeoutMs, doing, onLate }: WithinOptio
 
 /** Tries again after retryable errors, until `timeoutMs` are over. Only for what may be done twice. */
 export async function withRetries<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
-  const { clock, timeoutMs, signal, doing, firstPauseMs = FIRST_PAUSE_MS, longestPauseMs = LONGEST_PAUSE_MS } = options
-  const end = clock.monotonic() + timeoutMs
+  const { clock, timeoutMs, signal, newTopicMs, doing } = options
+  const { firstPauseMs = FIRST_PAUSE_MS, longestPauseMs = LONGEST_PAUSE_MS } = options
+  const start = clock.monotonic()
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
       return await abortable(attempt(), signal)
     } catch (error) {
-      if (signal?.aborted === true || !isSluiceError(error) || !error.retryable) throw error
-      if (clock.monotonic() + pauseMs >= end) throw timedOut(doing, timeoutMs, error)
+      const triedMs = clock.monotonic() - start
+      if (signal?.aborted === true || !mayPass(error, triedMs, newTopicMs)) throw error
+      if (triedMs + pauseMs >= timeoutMs) throw isRetryable(error) ? timedOut(doing, timeoutMs, error) : error
     }
     await clock.sleep(pauseMs, signal)
   }

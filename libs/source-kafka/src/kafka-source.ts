@@ -143,10 +143,11 @@ export class KafkaSource<T> implements InputSource<T | Undecodable, KafkaPlan> {
   ): Promise<TopicPartitionOffset[]> {
     const { resumed, id } = context
     const head = resumed?.head as Head | undefined
+    // Also where reading begins elsewhere: a store may tell by it who was here since.
+    const stored = (await this.#store?.load(id)) ?? {}
     // Partitions that the head does not know are new.
     if (head !== undefined) return this.#resume(head, topics, context)
     const { from, otherwise } = this.#settings
-    const stored = from === 'committed' ? ((await this.#store?.load(id)) ?? {}) : {}
     const latest = resumed === undefined ? 'latest' : { timestampMs: resumed.zeroTime }
     const options: CallOptions = { signal: this.#ended.signal }
     return startOffsets({ client, topics, from, otherwise, stored, latest, options })

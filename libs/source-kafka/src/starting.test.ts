@@ -201,31 +201,53 @@ await describeOnKafka('a stream begins', ({ kafka, declare: declareWith }) => {
   test('with a store of offsets of one’s own', async () => {
     const topic = await kafka.topic()
     await kafka.add(topic, numbered(3))
-    const kept: Record<string, StreamOffsets> = {}
-    const events: string[] = []
-    const store: OffsetStore = {
-      '~sluice': 'offset-store/1',
-      name: 'memory',
-      open: ({ appName }) => Promise.resolve(void events.push(`open ${appName}`)),
-      load: (stream) => Promise.resolve(kept[stream] ?? {}),
-      store: (stream, offsets) => {
-        kept[stream] = { ...kept[stream], ...offsets }
-        return Promise.resolve()
-      },
-      close: () => Promise.resolve(void events.push('close')),
-    }
+    const { store, kept, events } = memoryStore()
     const options = { topics: topic, offsets: store, otherwise: 'earliest', name: 'orders' } as const
     const first = await run(options, { appName: 'app' })
     await first.batch()
     await first.ssc.stop()
     expect(kept).toEqual({ orders: { [`${topic}-0`]: '3' } })
-    expect(events).toEqual(['open app', 'close'])
+    expect(events).toEqual(['open app', 'load orders', 'close'])
     await kafka.add(topic, ['new'])
     const again = await run(options)
     await again.batch()
     expect(again.values).toEqual(['new'])
   })
+
+  test('a store of offsets is loaded also where reading begins elsewhere: it may tell by it whether another run was here', async () => {
+    const topic = await kafka.topic()
+    await kafka.add(topic, numbered(3))
+    const { store, events } = memoryStore()
+    const options = { topics: topic, offsets: store, name: 'orders', from: 'earliest' } as const
+    const context = { disk: memoryFileSystem(), checkpoint: '/ckpt', appName: 'loads' }
+    const first = await run(options, context)
+    await first.batch()
+    await first.ssc.stop()
+    const again = await run(options, { ...context, startMs: first.clock.now() + 10_000 })
+    await again.ssc.stop()
+    expect(events.filter((event) => event.startsWith('load'))).toEqual(['load orders', 'load orders'])
+  })
 })
+
+function memoryStore() {
+  const kept: Record<string, StreamOffsets> = {}
+  const events: string[] = []
+  const store: OffsetStore = {
+    '~sluice': 'offset-store/1',
+    name: 'memory',
+    open: ({ appName }) => Promise.resolve(void events.push(`open ${appName}`)),
+    load: (stream) => {
+      events.push(`load ${stream}`)
+      return Promise.resolve(kept[stream] ?? {})
+    },
+    store: (stream, offsets) => {
+      kept[stream] = { ...kept[stream], ...offsets }
+      return Promise.resolve()
+    },
+    close: () => Promise.resolve(void events.push('close')),
+  }
+  return { store, kept, events }
+}
 
 function bigintAsText(_: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value

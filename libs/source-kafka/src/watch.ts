@@ -1,5 +1,6 @@
 /** Watches the topics of a stream: their partitions, and where these begin and end. */
 import { isSluiceError, SluiceError, type Clock, type Logger } from '@sluice/core'
+import { isUnknownTopic } from '@sluice/kafka-wire'
 import type { Isolation, KafkaClient, TopicMetadata, TopicPartitionOffset } from '@sluice/kafka-wire'
 import { COMPONENT } from './component.js'
 import { messageOf } from './decode/message.js'
@@ -181,8 +182,8 @@ export class TopicWatch {
     const { client } = this.#parts
     const found = await Promise.all(
       namesOf(selection).map((topic) =>
-        client.metadata([topic], { signal: this.#signal }).catch((error: unknown) => {
-          if (isMissingTopic(error)) return []
+        client.metadata([topic], { signal: this.#signal, newTopicMs: 0 }).catch((error: unknown) => {
+          if (isUnknownTopic(error)) return []
           throw error
         }),
       ),
@@ -285,10 +286,10 @@ export class TopicWatch {
     const { client, isolation } = this.#parts
     try {
       const moment = isolation === 'committed' ? 'last-stable' : 'latest'
-      const ends = await client.listOffsets(topic, partitions, moment, { signal: this.#signal })
+      const ends = await client.listOffsets(topic, partitions, moment, { signal: this.#signal, newTopicMs: 0 })
       for (const [partition, end] of ends) await this.#tellEnd(partitionName(topic, partition), end)
     } catch (error) {
-      if (!isMissingTopic(error)) throw error
+      if (!isUnknownTopic(error)) throw error
       // It is looked at more closely next time.
       this.#refreshAt = Math.min(this.#refreshAt, this.#parts.clock.monotonic() + MISSING_PAUSE_MS)
     }
@@ -370,8 +371,4 @@ function selected({ topic, partitions }: TopicMetadata, selection: Selection): T
     topic,
     partitions: partitions.filter(({ partition }) => wanted.some((each) => each.partition === partition)),
   }
-}
-
-function isMissingTopic(error: unknown): boolean {
-  return isSluiceError(error, 'BROKER_REFUSED') && error.message.includes('UNKNOWN_TOPIC_OR_PARTITION')
 }

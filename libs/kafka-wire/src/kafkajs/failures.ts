@@ -17,7 +17,7 @@ const PASSING = new Set([
   'CONCURRENT_TRANSACTIONS',
   'KAFKA_STORAGE_ERROR',
 ])
-/** Retriable in the protocol, since a topic may just have been made; but waiting for it hides a wrong name. */
+/** Retriable in the protocol, since a topic may just have been made; but waiting long for it hides a wrong name: see `mayPass`. */
 const LASTING = new Set(['UNKNOWN_TOPIC_OR_PARTITION'])
 
 /** Kafka's name of a broker's error, wherever in `error` it stands. */

@@ -20,7 +20,7 @@ const PASSING = new Set([
   'COORDINATOR_LOAD_IN_PROGRESS',
   'NOT_COORDINATOR',
 ])
-/** Retriable in the protocol, since a topic may just have been made; but waiting for it hides a wrong name. */
+/** Retriable in the protocol, since a topic may just have been made; but waiting long for it hides a wrong name: see `mayPass`. */
 const LASTING = new Set(['UNKNOWN_TOPIC_OR_PARTITION'])
 
 /** `error` and all that it was made of, outermost first. */

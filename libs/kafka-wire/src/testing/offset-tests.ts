@@ -49,9 +49,11 @@ function metadataTests({ client, name, newTopic }: Kit): void {
       retryable: false,
       message: expect.stringMatching(`${topic}.*UNKNOWN_TOPIC_OR_PARTITION; create it`) as unknown,
     }
-    await expect(client.metadata([topic])).rejects.toMatchObject(missing)
-    await expect(client.listOffsets(topic, [0], 'latest')).rejects.toMatchObject(missing)
-    await expect(client.produce(topic, valuesOf(1))).rejects.toMatchObject(missing)
+    await expect(client.metadata([topic], { newTopicMs: 0 })).rejects.toMatchObject(missing)
+    await Promise.all([
+      expect(client.listOffsets(topic, [0], 'latest')).rejects.toMatchObject(missing),
+      expect(client.produce(topic, valuesOf(1))).rejects.toMatchObject(missing),
+    ])
     expect(await client.metadata(new RegExp(`^${topic}$`))).toEqual([])
   })
 }
