@@ -4,7 +4,7 @@
  * partition: what is read up to its end is the whole of it.
  */
 import type { BatchPartitionId, Clock, SinkContext } from '@sluice/core'
-import type { KafkaClient, RecordToProduce } from '@sluice/kafka-wire'
+import type { Isolation, KafkaClient, RecordToProduce } from '@sluice/kafka-wire'
 import { fenced, sinkError } from './errors.js'
 
 /** What is known of a partition that was written. */
@@ -25,7 +25,7 @@ export interface Fence {
 
 const FENCE = 'fence'
 const PROBE = 'probe'
-/** Until a new leader knows where its log is safe. */
+/** Between looks at what is not there yet. */
 const PAUSE_MS = 20
 const PARTITION = 0
 
@@ -38,18 +38,23 @@ export interface LedgerParts {
   readonly client: KafkaClient
   readonly topic: string
   readonly clock: Clock
-  /** How long open transactions of others may keep the ledger's end from being read. */
+  /** How long a transaction may keep what lies before its end from being read. */
   readonly deadlineMs: number
 }
 
 /** One output's part of the ledger, as far as it has been read. */
 export class Ledger {
+  /** What is committed. */
   readonly entries = new Map<number, LedgerEntry>()
-  fence: Fence = { epoch: 0, partitions: 0 }
+  /** The most that any fence has said, committed or not: nobody claims an epoch that is not theirs. */
+  claim: Fence = { epoch: 0, partitions: 0 }
   readonly #parts: LedgerParts
   readonly #id: Pick<SinkContext, 'app' | 'output' | 'epoch'>
   readonly #prefix: string
+  /** Up to where committed records have been read. */
   #position: bigint | undefined
+  /** Behind the last entry of each partition that was seen, committed or not. */
+  readonly #ends = new Map<number, bigint>()
   #seen: string | undefined
 
   constructor(parts: LedgerParts, { app, output, epoch }: Pick<SinkContext, 'app' | 'output' | 'epoch'>) {
@@ -63,35 +68,89 @@ export class Ledger {
   }
 
   /**
-   * Reads all that was written when this was called, and is committed or will be. Where the topic ends cannot be asked for: a new leader
-   * does not know at first how much of its log is safe. So a record of our own is written behind it all, and reading ends there.
+   * Looks at all that was written when this was called, waiting for no transaction: who claims the output, and what of it is committed so
+   * far. Where the topic ends cannot be asked for: a new leader does not know at first how much of its log is safe. So a record of our
+   * own is written behind it all, and reading ends there.
    */
-  async read(signal: AbortSignal | undefined): Promise<void> {
-    const { client, topic, clock, deadlineMs } = this.#parts
-    const probe = `${String(this.#id.epoch)} ${String(clock.now())} ${String(++probes)}`
-    await client.produce(topic, [this.#record(PROBE, probe)], { signal })
-    const late = clock.monotonic() + deadlineMs
-    for (this.#seen = undefined; this.#seen !== probe;) {
-      if (await this.#readOn(signal)) continue
-      if (clock.monotonic() > late) throw this.#unread()
-      await clock.sleep(PAUSE_MS, signal)
+  async look(signal: AbortSignal | undefined): Promise<void> {
+    const probe = `${String(this.#id.epoch)} ${String(this.#parts.clock.now())} ${String(++probes)}`
+    this.#seen = undefined
+    await this.#parts.client.produce(this.topic, [this.#record(PROBE, probe)], { signal })
+    await this.#readCommitted(signal)
+    let from = this.#position as bigint
+    await this.#until(signal, async () => {
+      if (this.#seen === probe) return true
+      const to = await this.#offset('latest', signal)
+      await this.#readOn({ from, to, isolation: 'uncommitted' }, signal, (name, value, offset) => {
+        this.#note(name, value, offset)
+      })
+      if (to > from) from = to
+      return this.#seen === probe
+    })
+  }
+
+  /**
+   * Looks, and waits until the entries that were written when this was called, of one partition or of all, are committed or undone. What
+   * others have open behind these is nothing to wait for.
+   */
+  async read(partition: number | 'all', signal: AbortSignal | undefined): Promise<void> {
+    await this.look(signal)
+    const ends = partition === 'all' ? [...this.#ends.values()] : [this.#ends.get(partition) ?? 0n]
+    const isRead = (): boolean => ends.every((end) => end <= (this.#position as bigint))
+    await this.#until(signal, async () => {
+      if (!isRead()) await this.#readCommitted(signal)
+      return isRead()
+    })
+  }
+
+  /** Takes down what was committed. An entry that is older than the one that is known is not news: it was read late. */
+  take(partition: number, entry: LedgerEntry): void {
+    const known = this.entries.get(partition)
+    const isOld = known !== undefined && (entry.batchTime - known.batchTime || countOf(entry) - countOf(known)) < 0
+    if (!isOld) this.entries.set(partition, entry)
+  }
+
+  /** As far as nobody can undo it any more. */
+  async #readCommitted(signal: AbortSignal | undefined): Promise<void> {
+    const from = this.#position ?? (await this.#offset('earliest', signal))
+    const to = await this.#offset('last-stable', signal)
+    await this.#readOn({ from, to, isolation: 'committed' }, signal, (name, value, offset) => {
+      this.#note(name, value, offset)
+      if (typeof name === 'number') this.take(name, JSON.parse(value) as LedgerEntry)
+    })
+    this.#position = to > from ? to : from
+  }
+
+  async #readOn(
+    range: { readonly from: bigint; readonly to: bigint; readonly isolation: Isolation },
+    signal: AbortSignal | undefined,
+    use: (name: LedgerName, value: string, offset: bigint) => void,
+  ): Promise<void> {
+    if (range.to <= range.from) return
+    const { client, topic, deadlineMs } = this.#parts
+    for await (const chunk of client.readRange({ topic, partition: PARTITION, deadlineMs, signal, ...range })) {
+      const record = chunk.records()
+      while (record.next()) {
+        const { keyText: key, valueText: value } = record
+        if (key === null || value === null || !key.startsWith(this.#prefix)) continue
+        const [, , name] = JSON.parse(key) as [string, string, LedgerName]
+        use(name, value, record.offset)
+      }
     }
   }
 
-  /** As far as the topic is known to reach; false where that is no further. */
-  async #readOn(signal: AbortSignal | undefined): Promise<boolean> {
-    const { client, topic, deadlineMs } = this.#parts
-    const partitions = [PARTITION]
-    const to = (await client.listOffsets(topic, partitions, 'latest', { signal })).get(PARTITION) ?? 0n
-    const from =
-      this.#position ?? (await client.listOffsets(topic, partitions, 'earliest', { signal })).get(PARTITION) ?? 0n
-    if (to <= from) return false
-    for await (const chunk of client.readRange({ topic, partition: PARTITION, from, to, deadlineMs, signal })) {
-      const record = chunk.records()
-      while (record.next()) this.#take(record.keyText, record.valueText)
+  async #offset(moment: 'earliest' | 'latest' | 'last-stable', signal: AbortSignal | undefined): Promise<bigint> {
+    const { client, topic } = this.#parts
+    return (await client.listOffsets(topic, [PARTITION], moment, { signal })).get(PARTITION) ?? 0n
+  }
+
+  async #until(signal: AbortSignal | undefined, isDone: () => Promise<boolean>): Promise<void> {
+    const { clock, deadlineMs } = this.#parts
+    const late = clock.monotonic() + deadlineMs
+    while (!(await isDone())) {
+      if (clock.monotonic() > late) throw this.#unread()
+      await clock.sleep(PAUSE_MS, signal)
     }
-    this.#position = to
-    return true
   }
 
   /** The entry with the latest time of all partitions: batches never overlap (E2). */
@@ -116,12 +175,10 @@ export class Ledger {
     return { partition: PARTITION, key: JSON.stringify([app, output, name]), value: JSON.stringify(value) }
   }
 
-  #take(key: string | null, value: string | null): void {
-    if (key === null || value === null || !key.startsWith(this.#prefix)) return
-    const [, , name] = JSON.parse(key) as [string, string, LedgerName]
+  #note(name: LedgerName, value: string, offset: bigint): void {
     if (name === PROBE) this.#seen = JSON.parse(value) as string
-    else if (name === FENCE) this.fence = JSON.parse(value) as Fence
-    else this.entries.set(name, JSON.parse(value) as LedgerEntry)
+    else if (name === FENCE) this.claim = largerOf(this.claim, JSON.parse(value) as Fence)
+    else if (offset >= (this.#ends.get(name) ?? 0n)) this.#ends.set(name, offset + 1n)
   }
 
   #unread(): Error {
@@ -133,9 +190,18 @@ export class Ledger {
   }
 }
 
+/** A batch's dead letters are written bit by bit. */
+function countOf({ indexes = [] }: LedgerEntry): number {
+  return indexes.length
+}
+
+function largerOf(a: Fence, b: Fence): Fence {
+  return { epoch: Math.max(a.epoch, b.epoch), partitions: Math.max(a.partitions, b.partitions) }
+}
+
 /** Whether to apply a partition. Throws `FENCED` or `IDENTITY_CONFLICT`. */
-export function decide(id: BatchPartitionId, { entries, newest, fence }: Ledger): 'apply' | 'applied' {
-  if (fence.epoch !== id.epoch) throw fenced(id, fence.epoch)
+export function decide(id: BatchPartitionId, { entries, newest, claim }: Ledger): 'apply' | 'applied' {
+  if (claim.epoch > id.epoch) throw fenced(id, claim.epoch)
   const own = entries.get(id.partition)
   if (own !== undefined && isSameBatch(own, id)) return 'applied'
   for (const entry of [own, newest]) {
@@ -150,9 +216,9 @@ export function isSameBatch(entry: LedgerEntry, id: BatchPartitionId): boolean {
 }
 
 /** Throws `FENCED` when a newer owner has been there, and `LOG_BEHIND_SINK` when the ledger is ahead of the log. */
-export function checkOpen(context: SinkContext, { fence, newest, topic }: Ledger): void {
+export function checkOpen(context: SinkContext, { claim, newest, topic }: Ledger): void {
   const { output, epoch, lastPlanned } = context
-  if (fence.epoch > epoch) throw fenced(context, fence.epoch)
+  if (claim.epoch > epoch) throw fenced(context, claim.epoch)
   if (newest === undefined || (lastPlanned !== undefined && newest.batchTime <= lastPlanned)) return
   const last = lastPlanned === undefined ? 'has no batch' : `ends with batch ${String(lastPlanned)}`
   throw sinkError(

@@ -2,9 +2,10 @@
  * One output with a ledger (E22): a transactional producer for each partition, whose transactions hold a batch's records and the
  * ledger's entry for it. The transactional id is that of app, output and partition, so whoever initialises it fences the one before.
  *
- * A new owner writes its epoch into the fence first, by a producer of that one's own, and then initialises all partitions that the
- * fence names. An owner has the fence name a partition before it initialises it, and reads the ledger after that: so either
- * the new owner ends its transactions, or it sees the new owner's fence before it begins one.
+ * A new owner writes its epoch into the fence first, by a producer of that one's own, and then initialises all partitions that a
+ * fence has named. An owner has the fence name a partition before it initialises it, and looks at the ledger after that: so either
+ * the new owner ends its transactions, or it sees the new owner's fence before it begins one. Until they are ended nothing waits for what
+ * is committed: the owner before may have died, or been stopped, within a transaction.
  */
 import { isSluiceError, type BatchPartitionId, type SinkContext } from '@sluice/core'
 import type { KafkaClient, RecordToProduce, Transaction, TransactionalProducer } from '@sluice/kafka-wire'
@@ -35,6 +36,8 @@ export class LedgeredOutput {
   readonly #producers = new Map<number | typeof FENCE, TransactionalProducer>()
   /** Who writes a partition, or changes the fence, now. */
   readonly #turns = new Map<number | typeof FENCE, Promise<unknown>>()
+  /** Of how many partitions our fence is known to be committed. */
+  #named = 0
   #reading: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
@@ -51,17 +54,17 @@ export class LedgeredOutput {
     const { epoch } = this.#context
     await this.#inTurn(FENCE, async () => {
       await this.#init(FENCE, undefined)
-      await this.#read(undefined)
+      await this.#look(undefined)
       checkOpen(this.#context, ledger)
-      await this.#writeFence({ epoch, partitions: ledger.fence.partitions }, undefined)
+      await this.#writeFence({ epoch, partitions: ledger.claim.partitions }, undefined)
     })
-    const count = Math.max(ledger.fence.partitions, ...[...ledger.entries.keys()].map((partition) => partition + 1))
+    const count = Math.max(this.#named, ...[...ledger.entries.keys()].map((partition) => partition + 1))
     await atOnce(
       Array.from({ length: count }, (_, partition) => partition),
       (partition) => this.#init(partition, undefined),
     )
     // What it has committed until its producers were fenced.
-    await this.#read(undefined)
+    await this.#read('all', undefined)
     checkOpen(this.#context, ledger)
   }
 
@@ -87,7 +90,7 @@ export class LedgeredOutput {
         await write(transaction, (index) => indexes === undefined || !settled.has(indexes[index] as number))
         await this.#sendToLedger(transaction, record, signal)
       })
-      this.#ledger.entries.set(id.partition, entry)
+      this.#ledger.take(id.partition, entry)
     })
   }
 
@@ -103,13 +106,13 @@ export class LedgeredOutput {
 
   /** A producer for a partition that has none, or whose last one has failed. */
   async #take(id: BatchPartitionId, signal: AbortSignal): Promise<TransactionalProducer> {
-    const ledger = this.#ledger
     // Initialising would fence the owner, if that is somebody else by now.
     await this.#requireOwned(signal)
-    if (id.partition >= ledger.fence.partitions) await this.#reserve(id, signal)
+    if (id.partition >= this.#named) await this.#reserve(id, signal)
     const producer = await this.#init(id.partition, signal)
     try {
-      await this.#requireOwned(signal)
+      await this.#read(id.partition, signal)
+      this.#checkOwned()
       return producer
     } catch (error) {
       await this.#discard(id.partition)
@@ -120,7 +123,7 @@ export class LedgeredOutput {
   /** Has the fence name all partitions of the batch. */
   async #reserve({ partition, partitions }: BatchPartitionId, signal: AbortSignal): Promise<void> {
     await this.#inTurn(FENCE, async () => {
-      if (partition < this.#ledger.fence.partitions) return
+      if (partition < this.#named) return
       if (!this.#producers.has(FENCE)) await this.#init(FENCE, signal)
       await this.#requireOwned(signal)
       await this.#writeFence({ epoch: this.#context.epoch, partitions: Math.max(partitions, partition + 1) }, signal)
@@ -132,7 +135,7 @@ export class LedgeredOutput {
     await this.#transact(FENCE, producer, signal, (transaction) =>
       this.#sendToLedger(transaction, this.#ledger.fenceRecord(fence), signal),
     )
-    this.#ledger.fence = fence
+    this.#named = fence.partitions
   }
 
   #sendToLedger(transaction: Transaction, record: RecordToProduce, signal: AbortSignal | undefined): Promise<void> {
@@ -177,15 +180,27 @@ export class LedgeredOutput {
   }
 
   async #requireOwned(signal: AbortSignal | undefined): Promise<void> {
-    await this.#read(signal)
-    const { fence } = this.#ledger
-    if (fence.epoch !== this.#context.epoch) throw fenced(this.#context, fence.epoch)
+    await this.#look(signal)
+    this.#checkOwned()
   }
 
-  async #read(signal: AbortSignal | undefined): Promise<void> {
-    const reading = this.#reading.then(() => this.#ledger.read(signal))
+  #checkOwned(): void {
+    const { claim } = this.#ledger
+    if (claim.epoch > this.#context.epoch) throw fenced(this.#context, claim.epoch)
+  }
+
+  #look(signal: AbortSignal | undefined): Promise<void> {
+    return this.#inTurnToRead(() => this.#ledger.look(signal))
+  }
+
+  #read(partition: number | 'all', signal: AbortSignal | undefined): Promise<void> {
+    return this.#inTurnToRead(() => this.#ledger.read(partition, signal))
+  }
+
+  #inTurnToRead(work: () => Promise<void>): Promise<void> {
+    const reading = this.#reading.then(work)
     this.#reading = reading.catch(() => undefined)
-    await reading
+    return reading
   }
 
   async #init(name: number | typeof FENCE, signal: AbortSignal | undefined): Promise<TransactionalProducer> {
