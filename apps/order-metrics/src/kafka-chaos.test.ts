@@ -19,15 +19,17 @@ const LEADER_KILLS = Math.ceil(KILLS / 3)
 const STOPS = Math.ceil(KILLS / 3)
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_101_201)
 const TIMEOUT_MS = 300_000 + KILLS * 60_000
-/** So that the lines last as long as the chaos does, and longer. */
-const SECONDS = 30 + 6 * (KILLS + STOPS)
+/** How long lines come. So that they last as long as the chaos does, and longer. */
+const SECONDS = 30 + 6 * KILLS
+/** As long as the chaos does, on a machine that has nothing else to do. */
+const SECONDS_TO_TOPIC = 5 * (KILLS + STOPS)
 
 type Cluster = Awaited<ReturnType<typeof startService<'kafka3'>>>
 
 /** Runs the app in unrest, and looks at what it has written. */
 async function run(
   title: string,
-  options: Partial<KafkaChaosOptions>,
+  { seconds, ...options }: Partial<KafkaChaosOptions> & { readonly seconds: number },
   look: (cluster: Cluster, written: { out: string; lines: string[] }) => Promise<void>,
 ): Promise<KafkaChaosCounts> {
   const folder = await mkdtemp(join(tmpdir(), 'kafka-chaos-'))
@@ -43,7 +45,7 @@ async function run(
     const [topic, out] = ['orders', join(folder, 'results')]
     const counts = await runKafkaChaos({
       ...{ bootstrap, brokers: cluster.processes, topic, data, out },
-      ...{ kills: KILLS, leaderKills: LEADER_KILLS, linesPerSecond: lines.length / SECONDS },
+      ...{ kills: KILLS, leaderKills: LEADER_KILLS, linesPerSecond: lines.length / seconds },
       random: () => random.next(),
       log,
       ...options,
@@ -66,7 +68,7 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'on three br
   test(
     'E1, E7, E22: app and leaders killed at random moments, transactions aborted: every committed order counts once',
     async () => {
-      const counts = await run('kafka chaos', {}, (_, written) =>
+      const counts = await run('kafka chaos', { seconds: SECONDS }, (_, written) =>
         assertExact({ ...written, database: true, inOrder: false }),
       )
       expect(counts).toMatchObject({ kills: KILLS + 1, leaderKills: LEADER_KILLS, isProducing: true })
@@ -78,12 +80,16 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'on three br
     'E1, E7, E8, E22: app killed, stopped and woken, leaders killed: every result is in the topic once, as kcat and Java read it',
     async () => {
       const outTopic = 'metrics'
-      const counts = await run('kafka to kafka chaos', { outTopic, stops: STOPS }, async ({ values }, written) => {
-        for (const read of [readWithKcat, readWithJava]) {
-          const rows = (await read(values, { topic: outTopic })).map(({ value }) => value ?? '')
-          await assertExact({ ...written, database: false, inOrder: false, rows })
-        }
-      })
+      const counts = await run(
+        'kafka to kafka chaos',
+        { outTopic, stops: STOPS, seconds: SECONDS_TO_TOPIC },
+        async ({ values }, written) => {
+          for (const read of [readWithKcat, readWithJava]) {
+            const rows = (await read(values, { topic: outTopic })).map(({ value }) => value ?? '')
+            await assertExact({ ...written, database: false, inOrder: false, rows })
+          }
+        },
+      )
       expect(counts).toMatchObject({ kills: KILLS + 1, takeOvers: STOPS, leaderKills: LEADER_KILLS })
     },
     TIMEOUT_MS,

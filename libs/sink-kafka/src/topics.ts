@@ -1,6 +1,6 @@
 /** What is known of the topics that are written to, so that records which a broker would refuse are told apart before. */
 import { isSluiceError, type Clock, type Logger } from '@sluice/core'
-import type { KafkaClient } from '@sluice/kafka-wire'
+import { isUnknownTopic, type KafkaClient } from '@sluice/kafka-wire'
 
 export interface TopicInfo {
   readonly partitions: number
@@ -15,12 +15,19 @@ export interface TopicInfo {
 
 const DEFAULT_MAX_BYTES = 1_048_588
 const MAX_AGE_MS = 60_000
+/** Finding out that there is none takes seconds: not for each record. */
+const MISSING_AGE_MS = 10_000
+
+interface Known {
+  readonly info: Promise<TopicInfo | undefined>
+  untilMs: number
+}
 
 export class Topics {
   readonly #client: KafkaClient
   readonly #clock: Clock
   readonly #logger: Logger
-  readonly #known = new Map<string, { readonly info: Promise<TopicInfo | undefined>; readonly sinceMs: number }>()
+  readonly #known = new Map<string, Known>()
 
   constructor(client: KafkaClient, clock: Clock, logger: Logger) {
     this.#client = client
@@ -30,14 +37,19 @@ export class Topics {
 
   /** `undefined` where there is no such topic. */
   async get(topic: string): Promise<TopicInfo | undefined> {
-    const known = this.#known.get(topic)
-    if (known !== undefined && this.#clock.monotonic() - known.sinceMs < MAX_AGE_MS) return known.info
+    const nowMs = this.#clock.monotonic()
+    const found = this.#known.get(topic)
+    if (found !== undefined && nowMs < found.untilMs) return found.info
     const info = this.require(topic).catch((error: unknown) => {
-      this.#known.delete(topic)
-      if (isMissing(error)) return undefined
-      throw error
+      if (!isUnknownTopic(error)) {
+        this.#known.delete(topic)
+        throw error
+      }
+      known.untilMs = this.#clock.monotonic() + MISSING_AGE_MS
+      return undefined
     })
-    this.#known.set(topic, { info, sinceMs: this.#clock.monotonic() })
+    const known: Known = { info, untilMs: nowMs + MAX_AGE_MS }
+    this.#known.set(topic, known)
     return info
   }
 
@@ -67,8 +79,4 @@ export class Topics {
       return new Map()
     }
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return isSluiceError(error, 'BROKER_REFUSED') && error.message.includes('UNKNOWN_TOPIC_OR_PARTITION')
 }
