@@ -1,4 +1,7 @@
-/** Connections that break at any byte, brokers that hang, die and lose the lead: each batch is there once all the same. */
+/**
+ * Connections that break at any byte, brokers that hang, die and lose the lead: each batch is there once all the same. `KAFKA_FAULT_PLACES` says
+ * at how many places of a conversation it breaks (default 4); at some of them it falls silent.
+ */
 import { systemClock } from '@sluice/core'
 import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
 import {
@@ -19,8 +22,9 @@ import { clientOf, newTopic, readTopic } from './testing/targets.js'
 const LONG_MS = 240_000
 const PARTITIONS = 3
 const BATCHES = 2
-const PLACES = 8
-const SILENCES = 2
+const PLACES = Number(process.env['KAFKA_FAULT_PLACES'] ?? 4)
+/** Of so many places one is where the line falls silent, which takes longer. */
+const SILENT_EVERY = 4
 /** So that what nobody answers is given up soon. */
 const SHORT_MS = 1_500
 
@@ -89,7 +93,7 @@ await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'kafkaSink on
           const topic = await newTopic(direct, { partitions: PARTITIONS })
           const client = newClient()
           const bytes = Math.floor((length * place) / (PLACES + 1))
-          if (place % (PLACES / SILENCES) === 0) proxy.dropAfter(bytes, direction)
+          if (place % SILENT_EVERY === 0) proxy.dropAfter(bytes, direction)
           else proxy.cutAfter(bytes, direction)
           await conversation(client, topic, () => {
             proxy.passAgain()
@@ -176,12 +180,12 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'kafkaSink o
           }
         }
         for (const broker of own.processes) {
-          const writing = writeBatches(10)
+          const writing = writeBatches(5)
           await systemClock.yield()
           await broker.kill()
           await writing
           await broker.restart()
-          await writeBatches(3)
+          await writeBatches(1)
         }
         for (const read of [readWithKcat, readWithJava]) {
           const rows = await read(own.values, { topic })
