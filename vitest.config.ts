@@ -7,8 +7,11 @@ import TestSummaryReporter from './tools/test-summary-reporter.js'
 /** Workspace packages resolve to their sources by this condition of their `exports`, so tests need no build. */
 const SOURCE_CONDITION = '@sluice/source'
 
-/** Vite replaces its defaults by what is given here, so they are repeated. */
-const conditions = [SOURCE_CONDITION, 'module', 'node', 'development|production']
+/**
+ * Vite replaces its defaults by what is given here, so they are repeated; but for `module`, which Node.js does not know: what
+ * packages give for it is meant for bundlers.
+ */
+const conditions = [SOURCE_CONDITION, 'node', 'development|production']
 
 const packageRoots = ['libs', 'apps']
   .map((folder) => join(import.meta.dirname, folder))

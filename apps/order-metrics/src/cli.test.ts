@@ -134,3 +134,16 @@ it('a database server is named by a URL, and a wrong one is not repeated, as it 
     expect(call).not.toThrow('secret')
   }
 })
+
+it('reads where files go on HDFS and S3', () => {
+  const places = { hdfs: 'http://namenode:9870/orders', s3: 's3://shop/orders' }
+  expect(parseOptions(['--hdfs', places.hdfs, '--s3', places.s3])).toMatchObject(places)
+  for (const wrong of ['hdfs://namenode/orders', 'http://namenode:9870', 'http://namenode:9870/', 'namenode:9870/x']) {
+    expect(() => parseOptions(['--hdfs', wrong])).toThrow('--hdfs takes http://NAMENODE:9870/FOLDER')
+  }
+  for (const wrong of ['shop/orders', 's3://shop', 's3://me:secret@shop/orders']) {
+    const call = () => parseOptions(['--s3', wrong])
+    expect(call).toThrow('--s3 takes s3://BUCKET/FOLDER')
+    expect(call).not.toThrow('secret')
+  }
+})

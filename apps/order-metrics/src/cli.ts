@@ -29,6 +29,8 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --no-database          write no SQLite database
   --redis URL            also count in Redis, e.g. redis://localhost:6379
   --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
+  --hdfs URL             write the figures of each batch to HDFS, too: http://NAMENODE:9870/folder
+  --s3 URL               write the figures of each batch to S3, too: s3://bucket/folder
   --fresh                first remove the results of an earlier run from DIR
   --help                 show this
 `
@@ -77,6 +79,10 @@ export interface Options {
   readonly sql: string | undefined
   /** Where Redis is; undefined: nothing goes there. */
   readonly redis: string | undefined
+  /** A NameNode's web server and a folder; undefined: nothing goes to HDFS. */
+  readonly hdfs: string | undefined
+  /** A bucket and a folder; undefined: nothing goes to S3. */
+  readonly s3: string | undefined
   readonly fresh: boolean
 }
 
@@ -113,6 +119,8 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     database: values['no-database'] !== true,
     sql: readSql(values.sql),
     redis: readRedis(values.redis),
+    hdfs: readHdfs(values.hdfs),
+    s3: readS3(values.s3),
     fresh: values.fresh === true,
   }
 }
@@ -146,6 +154,8 @@ function readValues(args: readonly string[]) {
         'no-database': { type: 'boolean' },
         sql: { type: 'string' },
         redis: { type: 'string' },
+        hdfs: { type: 'string' },
+        s3: { type: 'string' },
         fresh: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -261,6 +271,16 @@ function readCheckpoint(values: Values): string | undefined {
 function readRedis(text: string | undefined): string | undefined {
   if (text === undefined || (/^rediss?:\/\/[^/]/.test(text) && URL.canParse(text))) return text
   throw new UsageError('--redis takes redis://HOST:PORT, or rediss:// for TLS')
+}
+
+function readHdfs(text: string | undefined): string | undefined {
+  if (text === undefined || (/^https?:\/\/[^/@?#]+\/[^?#]+$/.test(text) && URL.canParse(text))) return text
+  throw new UsageError('--hdfs takes http://NAMENODE:9870/FOLDER, the address of its web server')
+}
+
+function readS3(text: string | undefined): string | undefined {
+  if (text === undefined || /^s3:\/\/[^/@]+\/[^/]/.test(text)) return text
+  throw new UsageError('--s3 takes s3://BUCKET/FOLDER')
 }
 
 function readPath(option: string, text: string | undefined, kind = 'folder'): string | undefined {

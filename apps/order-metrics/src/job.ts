@@ -4,6 +4,7 @@ import { kafkaDirectStream, string } from '@sluice/source-kafka'
 import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
+import { hdfsPlace, s3Place, writeFiles } from './metrics-files.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
 import { countInRedis } from './metrics-redis.js'
 import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
@@ -83,9 +84,10 @@ interface Ended {
 async function streamTo(
   results: Results,
   inputs: Inputs,
-  { batchMs, windowMs, limits, partitions, takeOver, database, redis, sql }: Options,
+  options: Options,
   { stdout, stderr }: Terminal,
 ): Promise<Ended> {
+  const { batchMs, windowMs, limits, partitions, takeOver } = options
   const view = viewFor(stdout, stderr, batchMs)
   const logger = consoleLogger('warn', (line) => {
     view.log(line.trimEnd())
@@ -105,9 +107,7 @@ async function streamTo(
     blacklist: blacklist && (() => blacklist.customers((message) => logger.warn(message))),
   })
   writeResults(metrics, results, blacklist !== undefined)
-  if (database) storeMetrics(metrics.standings, results.directory)
-  if (sql !== undefined) storeMetricsInServer(metrics.standings, sql)
-  if (redis !== undefined) countInRedis(metrics.standings, redis, results.directory)
+  await writeElsewhere(metrics, results, options)
   if (inputs.lines.kind === 'kafka') sendMetrics(metrics.standings, inputs.lines)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
@@ -163,6 +163,18 @@ function writeResults(metrics: OrderMetrics, results: Results, hasBlacklist: boo
   rejected
     .transform((rdd, batchTime) => rdd.map((line) => rejectedRow(line, batchTime)))
     .to(textFileSink({ prefix: prefixes.rejected }), { name: 'rejected' })
+}
+
+async function writeElsewhere(
+  { standings }: OrderMetrics,
+  { directory }: Results,
+  { database, sql, redis, hdfs, s3 }: Options,
+): Promise<void> {
+  if (database) storeMetrics(standings, directory)
+  if (sql !== undefined) storeMetricsInServer(standings, sql)
+  if (redis !== undefined) countInRedis(standings, redis, directory)
+  if (hdfs !== undefined) writeFiles(standings, hdfsPlace(hdfs), directory)
+  if (s3 !== undefined) writeFiles(standings, await s3Place(s3), directory)
 }
 
 /**

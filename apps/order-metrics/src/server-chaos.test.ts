@@ -47,6 +47,9 @@ async function readMysql(url: string): Promise<readonly StoredRow[]> {
   }
 }
 
+const AWAY =
+  /\[sink-sql\] \S+: .*; is the server up, and may this machine reach it\?|\[sink-sql\] \S+ has not done within \d+ ms|write\w+ has not ended within \d+ ms/
+
 /** What the table says, in the shape of the recomputed totals. */
 function totalsOf(rows: readonly StoredRow[]): Partial<ExpectedTotals> {
   const of = (kind: string) => rows.filter((row) => row['kind'] === kind)
@@ -95,7 +98,15 @@ for (const [name, read, settings] of [
         try {
           const out = join(folder, 'results')
           const counts = await runServerChaos({
-            ...{ file, out, sql: own.values.url, kills: KILLS, restarts: Math.ceil(KILLS / 2), log },
+            ...{
+              file,
+              out,
+              to: ['--sql', own.values.url],
+              away: AWAY,
+              kills: KILLS,
+              restarts: Math.ceil(KILLS / 2),
+              log,
+            },
             random: () => random.next(),
             restartServer: async () => own.processes[0]?.restart(),
           })

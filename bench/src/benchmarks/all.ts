@@ -4,6 +4,7 @@ import { batch } from './batch.js'
 import { checkpoint } from './checkpoint.js'
 import { cogroup } from './cogroup.js'
 import { compile } from './compile.js'
+import { files } from './files.js'
 import { idle } from './idle.js'
 import { join } from './join.js'
 import { kafka } from './kafka.js'
@@ -41,6 +42,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafka,
   kafkaLatency,
   kafkaMemory,
+  files,
   kafkaProduce,
   kafkaPeers,
   sql,

@@ -82,7 +82,7 @@ export {
   type BatchTime,
   type Duration,
 } from './time/duration.js'
-export { seededRandom, seedOf, type Random } from './time/random.js'
+export { newIdentity, seededRandom, seedOf, type Random } from './time/random.js'
 export type { Host } from './storage/host.js'
 export { endProcess, fateOf, ownProcess, type ProcessIdentity, type ProcessTable } from './storage/process-table.js'
 export { systemClock } from './time/system-clock.js'

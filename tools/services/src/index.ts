@@ -14,6 +14,8 @@ export { startProxy, type Direction, type Proxy, type ProxyOptions } from './pro
 export { readWithJava, readWithKcat, runWithKafkaJars, type OracleRecord, type ReadOptions } from './kafka/oracles.js'
 export { kafkaJsConfig, makeTopic, type KafkaSaslValues, type KafkaValues, type SaslMechanism } from './kafka/client.js'
 export type { KafkaOptions } from './kafka/kafka.js'
+export { dfsAdmin, type HdfsOptions, type HdfsValues } from './hadoop/hdfs.js'
+export type { S3Values } from './s3/versitygw.js'
 export type { SqlValues } from './sql/values.js'
 export type { RedisTlsValues, RedisValues } from './redis/redis.js'
 export type { RedisOptions } from './redis/server.js'

@@ -1,8 +1,10 @@
 /** Every service that tests can ask for. */
 import { messageOf, ServiceError } from './errors.js'
+import { hdfsService } from './hadoop/hdfs.js'
 import { kafkaService } from './kafka/kafka.js'
 import { kafkaSaslService } from './kafka/kafka-sasl.js'
 import { kcatService } from './kafka/kcat.js'
+import { s3Service } from './s3/versitygw.js'
 import { mysqlService } from './sql/mysql.js'
 import { mariadb, mysql } from './sql/mysql-products.js'
 import { postgresService } from './sql/postgres.js'
@@ -15,6 +17,8 @@ export const services = {
   kafka3: kafkaService({ name: 'kafka3', brokers: 3 }),
   'kafka-sasl': kafkaSaslService,
   kcat: kcatService,
+  hdfs: hdfsService,
+  s3: s3Service,
   postgres: postgresService({ name: 'postgres', tls: false }),
   'postgres-tls': postgresService({ name: 'postgres-tls', tls: true }),
   mariadb: mysqlService({ name: 'mariadb', product: mariadb, tls: false }),

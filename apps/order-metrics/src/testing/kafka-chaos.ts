@@ -119,7 +119,9 @@ class KafkaChaos {
     await Promise.all([this.#killApps(), this.#killLeaders()])
     this.#counts.isProducing = producer.isRunning()
     this.#options.log(JSON.stringify(this.#counts))
-    await within(producer.done, 'the end of the producer')
+    await within(producer.done, 'the end of the producer').catch((error: unknown) => {
+      throw new Error(`the producer has said:\n${producer.said()}`, { cause: error })
+    })
     // Whatever came meanwhile is there when it starts for the last time.
     await this.#killApp(true)
     const app = startApp([...this.#args, '--until-idle', String(IDLE_SECONDS)])

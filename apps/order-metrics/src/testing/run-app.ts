@@ -33,7 +33,10 @@ export interface AppExit extends Omit<AppResult, 'code'> {
   readonly signal: NodeJS.Signals | null
 }
 
-export function startApp(args: readonly string[], options: { readonly cwd?: string } = {}): RunningApp {
+export function startApp(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): RunningApp {
   const child = spawn(process.execPath, [MAIN, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   const text = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {
@@ -71,6 +74,9 @@ export function startApp(args: readonly string[], options: { readonly cwd?: stri
 }
 
 /** Runs it to its end. */
-export function runApp(args: readonly string[], options: { readonly cwd?: string } = {}): Promise<AppResult> {
+export function runApp(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<AppResult> {
   return startApp(args, options).ended
 }

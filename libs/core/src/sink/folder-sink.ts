@@ -1,11 +1,12 @@
 /**
  * Files of records, one per partition, in one folder per batch: temporary name, sync, then the final name if and only if it is
- * free. A part is there whole or not at all, and a batch that is run again changes nothing (E1, E9, E23).
+ * free; where files cannot grow, they are created whole. A part is there whole or not at all, and a batch that is run again
+ * changes nothing (E1, E9, E23).
  */
 import { isSluiceError, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { nodeFileSystem } from '../storage/node-file-system.js'
-import { basenameOf, dirnameOf, joinPath } from '../storage/paths.js'
+import { basenameOf, dirnameOf, joinPath, placeOf } from '../storage/paths.js'
 import type { BatchId, BatchPartitionId, Sink, SinkContext } from './sink.js'
 
 const COMPONENT = 'folder-sink'
@@ -18,7 +19,7 @@ export interface FolderSinkOptions {
   readonly suffix?: string | undefined
   /** Leaves out parts without records, and batches without parts. Default: true. */
   readonly skipEmpty?: boolean | undefined
-  /** Default: the local disk. It must support append and link. */
+  /** Default: the local disk. */
   readonly fileSystem?: FileSystem | undefined
 }
 
@@ -62,7 +63,7 @@ function folderSink<T>(
   return {
     '~sluice': 'sink/1',
     name: format.name,
-    target,
+    target: placeOf(target),
     guarantee: {
       level: 'effectively-once',
       condition:
@@ -70,7 +71,6 @@ function folderSink<T>(
         'files cannot shut out an older process, whose parts are the same',
     },
     async open(context) {
-      requireSupport(fileSystem)
       await makeDurableFolder(fileSystem, parent)
       if (folderOfTime !== undefined) await requireLogAhead(fileSystem, parent, folderOfTime, context)
     },
@@ -87,15 +87,6 @@ function folderSink<T>(
 function batchFolder(prefix: string, batchTime: number | string, suffix?: string): string {
   const start = prefix === '' ? String(batchTime) : `${prefix}-${String(batchTime)}`
   return suffix === undefined || suffix === '' ? start : `${start}.${suffix}`
-}
-
-function requireSupport(fileSystem: FileSystem): void {
-  if (fileSystem.supports.append && fileSystem.supports.link) return
-  throw new SluiceError({
-    code: 'FILE_SYSTEM_UNSUPPORTED',
-    component: COMPONENT,
-    message: `${fileSystem.name} cannot append or link; use the sink of its own package`,
-  })
 }
 
 async function* piecesOf<T>(chunks: AsyncIterable<readonly T[]>, format: PartFormat<T>): AsyncGenerator<Uint8Array> {
@@ -116,7 +107,8 @@ async function writePart(
     const first = await iterator.next()
     if (first.done === true && skipEmpty) return
     await folders.claim(folder, id)
-    await writeAndName(folders.fileSystem, folder, id, withFirst(first, iterator, signal))
+    const part = joinPath(folder, `part-${String(id.partition).padStart(5, '0')}`)
+    await writeAndName(folders.fileSystem, part, id, withFirst(first, iterator, signal), signal)
   } finally {
     await iterator.return?.()
   }
@@ -135,30 +127,72 @@ async function* withFirst(
 
 async function writeAndName(
   fileSystem: FileSystem,
-  folder: string,
+  part: string,
+  id: BatchPartitionId,
+  pieces: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { append, link } = fileSystem.supports
+  const source = new Source(pieces)
+  try {
+    if (append && link) await writeAndLink(fileSystem, part, id, source)
+    else await createWhole(fileSystem, part, source, { identity: identityText(id), signal })
+  } catch (error) {
+    // The folder's identity says that it is this batch's part: written by an attempt before, or by a late one.
+    if (source.hasFailed || !isSluiceError(error, 'FILE_EXISTS')) throw error
+  }
+  await fileSystem.syncDirectory(dirnameOf(part))
+}
+
+/** Pieces that remember whether it was they who failed. */
+class Source {
+  hasFailed = false
+  readonly #pieces: AsyncIterable<Uint8Array>
+
+  constructor(pieces: AsyncIterable<Uint8Array>) {
+    this.#pieces = pieces
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    this.hasFailed = true
+    for await (const piece of this.#pieces) {
+      this.hasFailed = false
+      yield piece
+      this.hasFailed = true
+    }
+    this.hasFailed = false
+  }
+}
+
+async function writeAndLink(
+  fileSystem: FileSystem,
+  part: string,
   id: BatchPartitionId,
   pieces: AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const part = joinPath(folder, `part-${String(id.partition).padStart(5, '0')}`)
   // Hidden from readers of the folder; never one that another attempt may still write to.
-  const temporary = joinPath(folder, `_temporary-${String(id.partition)}-${String(id.epoch)}-${String(id.attempt)}`)
+  const name = `_temporary-${String(id.partition)}-${String(id.epoch)}-${String(id.attempt)}`
+  const temporary = joinPath(dirnameOf(part), name)
   await fileSystem.remove(temporary)
   try {
     await writePieces(fileSystem, temporary, pieces)
-    await giveName(fileSystem, temporary, part)
+    await fileSystem.link(temporary, part)
   } finally {
     await fileSystem.remove(temporary)
   }
-  await fileSystem.syncDirectory(folder)
 }
 
-async function giveName(fileSystem: FileSystem, temporary: string, part: string): Promise<void> {
-  try {
-    await fileSystem.link(temporary, part)
-  } catch (error) {
-    // The folder's identity says that it is this batch's part: written by an attempt before, or by a late one.
-    if (!isSluiceError(error, 'FILE_EXISTS')) throw error
-  }
+async function createWhole(
+  fileSystem: FileSystem,
+  part: string,
+  pieces: AsyncIterable<Uint8Array>,
+  options: { readonly identity: string; readonly signal: AbortSignal },
+): Promise<void> {
+  if (fileSystem.createFrom !== undefined) return fileSystem.createFrom(part, pieces, options)
+  const all: Uint8Array[] = []
+  for await (const piece of pieces) all.push(piece)
+  options.signal.throwIfAborted()
+  await fileSystem.create(part, Buffer.concat(all))
 }
 
 async function writePieces(fileSystem: FileSystem, path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
@@ -182,8 +216,9 @@ class ClaimedFolders {
   }
 
   /** Makes the batch's folder and puts its identity there before any part; another identity is an error, never success. */
-  async claim(folder: string, { app, output, batchTime, partitions, planDigest }: BatchId): Promise<void> {
-    const own = JSON.stringify({ app, output, batchTime, partitions, planDigest })
+  async claim(folder: string, id: BatchId): Promise<void> {
+    // Callers have identities of partitions, too.
+    const own = identityText({ ...id, partition: undefined })
     if (this.#last === folder + own) return
     const { fileSystem } = this
     await fileSystem.makeDirectory(folder)
@@ -199,6 +234,18 @@ class ClaimedFolders {
     await fileSystem.syncDirectory(dirnameOf(folder))
     this.#last = folder + own
   }
+}
+
+/** What a batch is, or one partition of it, as it is written down. */
+function identityText({
+  app,
+  output,
+  batchTime,
+  partitions,
+  planDigest,
+  partition,
+}: BatchId & { partition?: number | undefined }): string {
+  return JSON.stringify({ app, output, batchTime, partitions, planDigest, partition })
 }
 
 /** The identity in a folder; undefined where there is none. */

@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { isSluiceError, SluiceError } from '../errors.js'
 import type { FileSystem } from '../storage/file-system.js'
 import { memoryFileSystem } from '../storage/memory-file-system.js'
+import { crashableFileSystem } from '../testing/crashable-file-system.js'
 import { memoryLogger } from '../testing/harness.js'
 import { ManualClock } from '../time/manual-clock.js'
 import type { BatchPartitionId, Sink, SinkContext, WriteContext } from './sink.js'
@@ -246,11 +247,37 @@ test('textFolderSink writes into the folder itself', async () => {
   expect((await files('/one'))['/one/place/part-00000']).toBe('a\n')
 })
 
-test('a file system that cannot append or link is refused at open, by name', async () => {
-  const objects = { ...disk, supports: { append: false, rename: false, link: false }, name: 'some bucket' }
-  await expect(opened(textFileSink<string>({ prefix: '/x', fileSystem: objects }))).rejects.toSatisfy(
-    (error) => isSluiceError(error, 'FILE_SYSTEM_UNSUPPORTED') && error.message.includes('some bucket'),
-  )
+test('a file system that cannot append or link is given whole files', async () => {
+  const created: string[] = []
+  const store = crashableFileSystem({ supports: { append: false, rename: false, link: false } })
+  disk = store
+  const objects: FileSystem = {
+    ...store,
+    create: (path, data) => {
+      created.push(path)
+      return store.create(path, data)
+    },
+  }
+  const sink = await opened(textFileSink<string>({ prefix: '/out/wc', fileSystem: objects }))
+  await write(sink, ['a', 'b'])
+  await write(sink, ['other'])
+  expect(created).toEqual(['/out/wc-1000/_identity', '/out/wc-1000/part-00000', '/out/wc-1000/part-00000'])
+  expect((await files('/out'))['/out/wc-1000/part-00000']).toBe('a\nb\n')
+})
+
+test('E23: where it can, a file system is told who writes a part', async () => {
+  const identities: unknown[] = []
+  const store = crashableFileSystem({ supports: { append: false, rename: false, link: false } })
+  const objects: FileSystem = {
+    ...store,
+    createFrom: async (path, pieces, { identity = '' } = {}) => {
+      identities.push(JSON.parse(identity))
+      for await (const piece of pieces) await store.create(path, piece)
+    },
+  }
+  const sink = await opened(textFileSink<string>({ prefix: '/out/wc', fileSystem: objects }))
+  await write(sink, ['a'])
+  expect(identities).toMatchObject([{ batchTime: 1_000, partition: 0, planDigest: expect.any(String) as string }])
 })
 
 test('the target is the path, without batch time', () => {

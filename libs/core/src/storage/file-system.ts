@@ -56,6 +56,17 @@ export interface FileSystem {
    * was. Contents are synced before the name is given unless `sync` is false. The folder must exist.
    */
   create(path: string, data: Uint8Array, options?: { readonly sync?: boolean | undefined }): Promise<void>
+  /**
+   * As `create`, from pieces and in bounded memory: the file has its name when all pieces are there, and none when they or the
+   * signal fail. `identity` says what is written and by whom: where a file system can keep it, a name that was given to the same
+   * identity before is no error, and one of another identity is `IDENTITY_CONFLICT` (E23). Left out where a file system has
+   * nothing better than `openAppend` and `link`, or than `create` with all pieces.
+   */
+  createFrom?(
+    path: string,
+    pieces: AsyncIterable<Uint8Array>,
+    options?: { readonly identity?: string | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<void>
   /** Opens for appending; makes an empty file where there is none. */
   openAppend(path: string): Promise<AppendFile>
   /** Reads the file or a range of it. Rejects with `FILE_NOT_FOUND`. A range past the end gives fewer bytes. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { isSluiceError } from '../errors.js'
 import type { FileSystem } from './file-system.js'
 import { memoryFileSystem } from './memory-file-system.js'
-import { basenameOf, dirnameOf, FileSystems, joinPath, schemeOf } from './paths.js'
+import { basenameOf, dirnameOf, FileSystems, joinPath, placeOf, schemeOf } from './paths.js'
 
 test.each([
   ['s3://bucket/key', 's3'],
@@ -16,6 +16,17 @@ test.each([
   ['time:12', undefined],
 ])('the scheme of %s is %s', (path, scheme) => {
   expect(schemeOf(path)).toBe(scheme)
+})
+
+test.each([
+  ['out/wc', 'out/wc'],
+  ['/out/wc', '/out/wc'],
+  ['hdfs://namenode:8020/out/wc', '/out/wc'],
+  ['hdfs:///out/wc', '/out/wc'],
+  ['s3://bucket/out/wc', 'bucket/out/wc'],
+  ['file:///out/wc', '/out/wc'],
+])('E11: the place of %s, without its host, is %s', (path, place) => {
+  expect(placeOf(path)).toBe(place)
 })
 
 test.each([

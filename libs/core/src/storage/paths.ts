@@ -36,6 +36,17 @@ export function basenameOf(path: string): string {
   return split(path).names.at(-1) ?? ''
 }
 
+/**
+ * What a path names wherever its server is reached: without scheme and host. The first name of an `s3://` URL is no host but the
+ * bucket, and stays.
+ */
+export function placeOf(path: string): string {
+  const scheme = schemeOf(path)
+  if (scheme === undefined) return path
+  const rest = path.slice(path.indexOf('://') + 3)
+  return /^s3[an]?$/.test(scheme) ? rest : rest.replace(/^[^/]*/, '')
+}
+
 function split(path: string): { readonly root: string; readonly names: readonly string[] } {
   const root = ROOT.exec(path)?.[0] ?? ''
   return {

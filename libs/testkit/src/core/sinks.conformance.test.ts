@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeFileSystem, objectFileSink, SluiceContext, textFileSink, type FileSystem, type Sink } from '@sluice/core'
 import { describe, test } from 'vitest'
-import { awkwardBytes, awkwardTexts, memoryFileSystem, sinkConformance, type SinkTarget, type Skip } from '../index.js'
+import {
+  awkwardBytes,
+  awkwardTexts,
+  crashableFileSystem,
+  memoryFileSystem,
+  sinkConformance,
+  type SinkTarget,
+  type Skip,
+} from '../index.js'
 
 /** Paths of all parts below `folder`, by batch and number. */
 async function partsOf(fileSystem: FileSystem, folder: string): Promise<string[]> {
@@ -64,10 +72,17 @@ async function objectsOf(fileSystem: FileSystem, path: string): Promise<readonly
   }
 }
 
-/** A file system that can neither append nor link. */
-function objectStore(): FileSystem {
-  const disk = memoryFileSystem()
-  return Object.assign(Object.create(disk) as FileSystem, { supports: { append: false, rename: false, link: false } })
+/** Can neither append nor link. */
+function objectStore(): Promise<Place> {
+  const fileSystem = crashableFileSystem({ supports: { append: false, rename: false, link: false } })
+  return Promise.resolve({ fileSystem, root: '/work' })
+}
+
+/** A disk on which a file stands where the sink wants a folder. */
+function fullOfFiles(): FileSystem {
+  const fileSystem = memoryFileSystem()
+  void fileSystem.create('/x', new Uint8Array(0))
+  return fileSystem
 }
 
 const skip: readonly Skip[] = [
@@ -83,6 +98,7 @@ const skip: readonly Skip[] = [
 for (const [name, place] of [
   ['local disk', localDisk],
   ['memory disk', memoryDisk],
+  ['memory disk that cannot append, as an object store', objectStore],
 ] as const) {
   for (const skipEmpty of [true, false]) {
     sinkConformance<string>({
@@ -93,7 +109,7 @@ for (const [name, place] of [
       record: (index) => `line ${String(index)}`,
       awkward: awkwardTexts,
       refused: 'none',
-      broken: () => textFileSink({ prefix: '/x/batch', fileSystem: objectStore() }),
+      broken: () => textFileSink({ prefix: '/x/y/batch', fileSystem: fullOfFiles() }),
       skip,
     })
   }
@@ -106,7 +122,7 @@ for (const [name, place] of [
     record: (index) => ({ index, key: `key ${String(index % 7)}`, half: index / 2 }),
     awkward: [...awkwardTexts, ...awkwardBytes, null, NaN, -0, 2n ** 80n, new Date(0), new Map([[1, new Set(['a'])]])],
     refused: 'none',
-    broken: () => objectFileSink({ prefix: '/x/batch', fileSystem: objectStore() }),
+    broken: () => objectFileSink({ prefix: '/x/y/batch', fileSystem: fullOfFiles() }),
     skip,
   })
 }

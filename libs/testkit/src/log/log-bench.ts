@@ -21,6 +21,8 @@ export interface LogConformanceOptions extends SuiteRunner {
   /** The log. Default: the one under Sluice's checkpoints, in the layout that the file system allows. */
   readonly openLog?: OpenLog | undefined
   readonly inspectLog?: InspectLog | undefined
+  /** In how many places each file is damaged, one after the other. Fewer make a slow storage bearable. Default: 80. */
+  readonly damages?: number | undefined
   readonly skip?: readonly Skip[] | undefined
 }
 
@@ -44,6 +46,8 @@ interface OwnerOptions {
 export interface LogBench {
   readonly fs: FileSystem
   readonly folder: string
+  /** In how many places each file is damaged. */
+  readonly damages: number
   /** The next owner: with the next epoch, unless told otherwise. */
   owner(options?: OwnerOptions): Promise<Owner>
   inspect(folder?: string): Promise<LogReport>
@@ -53,6 +57,8 @@ export interface LogBench {
   copyWith(name: string, data: Uint8Array | undefined): Promise<string>
   close(): Promise<void>
 }
+
+const DEFAULT_DAMAGES = 80
 
 export type LogRule = Rule<LogBench>
 export type Define = (name: string, run: (bench: LogBench) => Promise<void>) => void
@@ -68,6 +74,7 @@ export function benchOf(
   { fileSystem, root, close }: OpenedLogStorage,
   openLog: OpenLog,
   inspectLog: InspectLog,
+  damages = DEFAULT_DAMAGES,
 ): LogBench {
   const folder = `${root}/log`
   const opened: EntryLog[] = []
@@ -76,6 +83,7 @@ export function benchOf(
   const bench: LogBench = {
     fs: fileSystem,
     folder,
+    damages,
     async owner({ epoch = ++epochs, onEntry, segmentBytes, ...place } = {}) {
       const entries: LogEntry[] = []
       const options = { fileSystem, folder, ...place, epoch, segmentBytes, logger: silentLogger }

@@ -16,7 +16,7 @@ export function logConformance(options: LogConformanceOptions): void {
     rules: [...entryRules, ...faultRules],
     skip: options.skip ?? [],
     async open() {
-      const bench = benchOf(await options.open(), openLog, inspectLog)
+      const bench = benchOf(await options.open(), openLog, inspectLog, options.damages)
       return { bench, close: () => bench.close() }
     },
   })

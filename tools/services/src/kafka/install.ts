@@ -7,7 +7,8 @@ import { LaunchedProcess } from '../server-process.js'
 import type { Progress } from '../service.js'
 import { brokerLaunch, formatStorage, planBrokers } from './broker.js'
 import { warmUp } from './client.js'
-import { archiveFile, exists, fetchJars, NO_JAVA } from './jars.js'
+import { exists, NO_JAVA } from '../maven.js'
+import { archiveFile, fetchJars } from './jars.js'
 import { canRun, jdkCommand } from './java.js'
 
 /** Gets the jars, then makes the class archive. */

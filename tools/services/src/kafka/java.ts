@@ -17,7 +17,7 @@ export const QUICK_JVM = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshar
 export async function run(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; input?: string } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Buffer> {
   try {
     const { stdout } = await promisify(execFile)(command, args, { ...options, encoding: 'buffer', maxBuffer: 1 << 30 })
