@@ -28,8 +28,6 @@ const DEFAULT_PARTITIONS = 4
 /** After a failure whose outcome is unknown the transaction's lines may come twice. */
 const TRIES = 100
 const RETRY_MS = 200
-const MAKE_TOPIC_MS = 30_000
-const MAKE_TOPIC_TRIES = 3
 
 interface ProduceOptions {
   readonly brokers: readonly string[]
