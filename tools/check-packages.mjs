@@ -1,7 +1,7 @@
 /**
  * Checks every public package as its users get it: packs it, looks at its shape (publint, are-the-types-wrong), installs
- * all tarballs in one empty project, imports every entry of `exports` there, compiles a file that does the same, and asks
- * every command of `bin` for its help.
+ * all tarballs in one empty project, imports every entry of `exports` there, compiles a file that does the same with each
+ * TypeScript that is supported, declarations of libraries included, and asks every command of `bin` for its help.
  *
  * Run after a build: `node tools/check-packages.mjs`.
  */
@@ -16,7 +16,10 @@ const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, st
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
 
 /** Optional peers that an entry imports as it loads, so that apps which use it can be bundled. */
-const NEEDED_PEERS = ['@platformatic/kafka@1.35.0']
+const NEEDED_PEERS = ['@platformatic/kafka@1.35.0', '@aws-sdk/client-s3@3.1169.0']
+
+/** Node's types, without which drivers cannot be compiled, and besides the TypeScript of this repository the oldest that is supported. */
+const COMPILERS = ['@types/node@20.19.43', 'typescript@5.9.3']
 
 function publicPackages() {
   return readdirSync(join(root, 'libs'))
@@ -53,6 +56,7 @@ function installInEmptyProject(packages, tarballs, folder) {
       '--loglevel=error',
       ...tarballs,
       ...NEEDED_PEERS,
+      ...COMPILERS,
     ],
     folder,
   )
@@ -61,11 +65,13 @@ function installInEmptyProject(packages, tarballs, folder) {
   const lines = entries.map((entry, index) => `import * as ${names[index]} from '${entry}'`)
   const source = `${lines.join('\n')}\nexport const entries: object[] = [${names.join(', ')}]\n`
   writeFileSync(join(folder, 'consumer.ts'), source)
-  const compilerOptions = { noEmit: true, strict: true, module: 'nodenext', target: 'es2023', types: ['node'] }
-  const typeRoots = [join(root, 'node_modules/@types')]
-  const tsconfig = { compilerOptions: { ...compilerOptions, typeRoots }, files: ['consumer.ts'] }
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig))
-  run(bin('tsc'), [], folder)
+  const strictness = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false }
+  const compilerOptions = { ...strictness, noEmit: true, module: 'nodenext', target: 'es2023', types: ['node'] }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
+  for (const compiler of [bin('tsc'), join(folder, 'node_modules/.bin/tsc')]) {
+    run(compiler, ['--version'], folder)
+    run(compiler, [], folder)
+  }
   for (const entry of entries) {
     run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
     console.log(`imports: ${entry}`)
