@@ -6,7 +6,7 @@
  * Run after a build: `node tools/check-packages.mjs`.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -66,12 +66,9 @@ function installInEmptyProject(packages, tarballs, folder) {
   const source = `${lines.join('\n')}\nexport const entries: object[] = [${names.join(', ')}]\n`
   writeFileSync(join(folder, 'consumer.ts'), source)
   const strictness = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false }
-  const compilerOptions = { ...strictness, noEmit: true, module: 'nodenext', target: 'es2023', types: ['node'] }
+  const compilerOptions = { ...strictness, module: 'nodenext', target: 'es2023', types: ['node'] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
-  for (const compiler of [bin('tsc'), join(folder, 'node_modules/.bin/tsc')]) {
-    run(compiler, ['--version'], folder)
-    run(compiler, [], folder)
-  }
+  compile(folder)
   for (const entry of entries) {
     run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
     console.log(`imports: ${entry}`)
@@ -83,6 +80,51 @@ function installInEmptyProject(packages, tarballs, folder) {
   }
 }
 
+function compile(folder) {
+  for (const compiler of [bin('tsc'), join(folder, 'node_modules/.bin/tsc')]) {
+    run(compiler, ['--version'], folder)
+    run(compiler, [], folder)
+  }
+}
+
+/** Connectors that got a copy of core of their own, as package managers give it to them now and then. */
+function withTwoCopies(packages, folder) {
+  const modules = (name) => join(folder, 'node_modules', name)
+  for (const { manifest } of packages) {
+    if (manifest.peerDependencies?.['@sluice/core'] === undefined) continue
+    cpSync(modules('@sluice/core'), join(modules(manifest.name), 'node_modules/@sluice/core'), { recursive: true })
+  }
+  writeFileSync(join(folder, 'consumer.ts'), TWO_COPIES)
+  compile(folder)
+  run(process.execPath, ['--no-warnings', 'consumer.js'], folder)
+}
+
+const TWO_COPIES = `import { milliseconds, nodeFileSystem, StreamingContext } from '@sluice/core'
+import { committedFiles, fileSink, ndjson } from '@sluice/sink-hdfs'
+import { socketTextStream } from '@sluice/source-socket'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+
+const server = createServer((socket) => socket.end('a\\nb\\na\\n')).listen(0, '127.0.0.1')
+await once(server, 'listening')
+const { port } = server.address() as AddressInfo
+const ssc = new StreamingContext({ appName: 'copies', batchInterval: milliseconds(50), log: 'warn' })
+const found: (readonly [string, number])[] = []
+const counts = socketTextStream(ssc, { host: '127.0.0.1', port, onEnd: 'stop' })
+  .map((word) => [word, 1])
+  .reduceByKey((a, b) => a + b)
+counts.foreachRDD(async (rdd) => void found.push(...(await rdd.collect())))
+counts.to(fileSink({ path: process.cwd() + '/copies', format: ndjson() }))
+ssc.addListener({ onReceiverStopped: () => void ssc.stop() })
+await ssc.start()
+await ssc.awaitTermination()
+server.close()
+const files = await committedFiles(process.cwd() + '/copies', nodeFileSystem())
+const text = JSON.stringify([found.sort(), files.length > 0])
+if (text !== '[[["a",2],["b",1]],true]') throw new Error('two copies of core: ' + text)
+console.log('two copies of core: ' + text)
+`
+
 const packages = publicPackages()
 const folder = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
 try {
@@ -93,6 +135,7 @@ try {
     run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'ascii'])
   }
   installInEmptyProject(packages, tarballs, folder)
+  withTwoCopies(packages, folder)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

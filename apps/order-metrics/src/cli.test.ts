@@ -128,6 +128,8 @@ describe('parseOptions', () => {
 
 it('a database server is named by a URL, and a wrong one is not repeated, as it may hold a password', () => {
   expect(parseOptions(['--sql', 'mysql://me:secret@db/shop'])).toMatchObject({ sql: 'mysql://me:secret@db/shop' })
+  expect(parseOptions(['--mongo', 'mongodb://me:secret@db/'])).toMatchObject({ mongo: 'mongodb://me:secret@db/' })
+  expect(() => parseOptions(['--mongo', 'http://me:secret@db'])).toThrow('--mongo takes mongodb://HOST:PORT')
   for (const wrong of ['secret', 'redis://me:secret@db/shop']) {
     const call = () => parseOptions(['--sql', wrong])
     expect(call).toThrow('--sql takes postgres: or mysql://')

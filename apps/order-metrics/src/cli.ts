@@ -28,6 +28,7 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --take-over            resume a run whose process hangs
   --no-database          write no SQLite database
   --redis URL            also count in Redis, e.g. redis://localhost:6379
+  --mongo URL            also count in MongoDB, e.g. mongodb://localhost:27017
   --sql URL              keep the figures in a database server, too: postgres:, mysql: or mariadb://user:password@host:port/database
   --hdfs URL             write the figures of each batch to HDFS, too: http://NAMENODE:9870/folder
   --s3 URL               write the figures of each batch to S3, too: s3://bucket/folder
@@ -79,6 +80,8 @@ export interface Options {
   readonly sql: string | undefined
   /** Where Redis is; undefined: nothing goes there. */
   readonly redis: string | undefined
+  /** Where MongoDB is; undefined: nothing goes there. */
+  readonly mongo: string | undefined
   /** A NameNode's web server and a folder; undefined: nothing goes to HDFS. */
   readonly hdfs: string | undefined
   /** A bucket and a folder; undefined: nothing goes to S3. */
@@ -119,6 +122,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     database: values['no-database'] !== true,
     sql: readSql(values.sql),
     redis: readRedis(values.redis),
+    mongo: readMongo(values.mongo),
     hdfs: readHdfs(values.hdfs),
     s3: readS3(values.s3),
     fresh: values.fresh === true,
@@ -154,6 +158,7 @@ function readValues(args: readonly string[]) {
         'no-database': { type: 'boolean' },
         sql: { type: 'string' },
         redis: { type: 'string' },
+        mongo: { type: 'string' },
         hdfs: { type: 'string' },
         s3: { type: 'string' },
         fresh: { type: 'boolean' },
@@ -271,6 +276,11 @@ function readCheckpoint(values: Values): string | undefined {
 function readRedis(text: string | undefined): string | undefined {
   if (text === undefined || (/^rediss?:\/\/[^/]/.test(text) && URL.canParse(text))) return text
   throw new UsageError('--redis takes redis://HOST:PORT, or rediss:// for TLS')
+}
+
+function readMongo(text: string | undefined): string | undefined {
+  if (text === undefined || /^mongodb(\+srv)?:\/\/[^/]/.test(text)) return text
+  throw new UsageError('--mongo takes mongodb://HOST:PORT')
 }
 
 function readHdfs(text: string | undefined): string | undefined {

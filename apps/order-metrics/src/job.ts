@@ -4,7 +4,7 @@ import { kafkaDirectStream, string } from '@sluice/source-kafka'
 import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
-import { hdfsPlace, s3Place, writeFiles } from './metrics-files.js'
+import { countInMongo } from './metrics-mongo.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
 import { countInRedis } from './metrics-redis.js'
 import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
@@ -168,13 +168,17 @@ function writeResults(metrics: OrderMetrics, results: Results, hasBlacklist: boo
 async function writeElsewhere(
   { standings }: OrderMetrics,
   { directory }: Results,
-  { database, sql, redis, hdfs, s3 }: Options,
+  { database, sql, redis, mongo, hdfs, s3 }: Options,
 ): Promise<void> {
   if (database) storeMetrics(standings, directory)
   if (sql !== undefined) storeMetricsInServer(standings, sql)
   if (redis !== undefined) countInRedis(standings, redis, directory)
+  if (mongo !== undefined) countInMongo(standings, mongo, directory)
+  if (hdfs === undefined && s3 === undefined) return
+  // The SDK of S3 is large; other runs should not wait for it.
+  const { hdfsPlace, s3Place, writeFiles } = await import('./metrics-files.js')
   if (hdfs !== undefined) writeFiles(standings, hdfsPlace(hdfs), directory)
-  if (s3 !== undefined) writeFiles(standings, await s3Place(s3), directory)
+  if (s3 !== undefined) writeFiles(standings, s3Place(s3), directory)
 }
 
 /**

@@ -2,6 +2,7 @@
 import { basename, resolve } from 'node:path'
 import type { DStream, Pair, SchemeFileSystem } from '@sluice/core'
 import { fileSink, hdfs, ndjson } from '@sluice/sink-hdfs'
+import { s3 } from '@sluice/sink-hdfs/s3'
 import type { Standing, Subject } from './figures.js'
 import { isInFiles, metricsRow } from './rows.js'
 
@@ -27,9 +28,7 @@ export function hdfsPlace(url: string): FilePlace {
 }
 
 /** From `s3://bucket/folder`. Region, credentials and endpoint are where the AWS SDK looks for them. */
-export async function s3Place(url: string): Promise<FilePlace> {
-  // The SDK is large; other runs should not wait for it.
-  const { s3 } = await import('@sluice/sink-hdfs/s3')
+export function s3Place(url: string): FilePlace {
   // Servers of one's own seldom have a name for each bucket.
   const forcePathStyle = ['AWS_ENDPOINT_URL', 'AWS_ENDPOINT_URL_S3'].some((name) => process.env[name] !== undefined)
   return { name: 's3-files', path: url, fileSystem: s3({ config: { forcePathStyle } }) }

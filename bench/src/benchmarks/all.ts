@@ -17,6 +17,7 @@ import { wal } from './wal.js'
 import { window } from './window.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
+import { mongo } from './mongo.js'
 import { redis } from './redis.js'
 import { shuffleBudget } from './shuffle-budget.js'
 import { socket } from './socket.js'
@@ -50,5 +51,6 @@ export const benchmarks: readonly Benchmark[] = [
   wal,
   checkpoint,
   idle,
+  mongo,
   redis,
 ]

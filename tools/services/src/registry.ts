@@ -4,6 +4,7 @@ import { hdfsService } from './hadoop/hdfs.js'
 import { kafkaService } from './kafka/kafka.js'
 import { kafkaSaslService } from './kafka/kafka-sasl.js'
 import { kcatService } from './kafka/kcat.js'
+import { mongoService } from './mongo/mongo.js'
 import { s3Service } from './s3/versitygw.js'
 import { mysqlService } from './sql/mysql.js'
 import { mariadb, mysql } from './sql/mysql-products.js'
@@ -25,6 +26,8 @@ export const services = {
   'mariadb-tls': mysqlService({ name: 'mariadb-tls', product: mariadb, tls: true }),
   mysql: mysqlService({ name: 'mysql', product: mysql, tls: false }),
   'mysql-tls': mysqlService({ name: 'mysql-tls', product: mysql, tls: true }),
+  mongo: mongoService({ name: 'mongo', tls: false }),
+  'mongo-tls': mongoService({ name: 'mongo-tls', tls: true }),
   redis: redisService,
   'redis-tls': redisTlsService,
   'redis-cluster': redisClusterService,

@@ -1,0 +1,150 @@
+/**
+ * The MongoDB sink against what one writes by hand: the driver's bulk writes of as many operations. With a ledger the sink also keeps each
+ * batch from being written twice, by a guard in each document, which the bulk writes do not. The ratio is that of the process's CPU time,
+ * which is what the sink adds; the server, FerretDB in place of MongoDB, takes longer than both.
+ */
+import { systemClock, type Sink } from '@sluice/core'
+import { startService } from '@sluice/services'
+import { mongoSink, type MongoSinkOptions, type MongoWrite } from '@sluice/sink-mongo'
+import { MongoClient, type AnyBulkWriteOperation, type Document } from 'mongodb'
+import type { Benchmark, Sizes } from '../benchmark.js'
+import { measure, type Contest } from '../measure.js'
+
+const RECORDS = 6_000
+const PARTITION = 3_000
+const CHUNK = 1_000
+const KEYS = 500
+const DATABASE = 'bench'
+const WITHOUT_LEDGER_AIM = 0.9
+const WITH_LEDGER_AIM = 0.8
+
+interface Order {
+  readonly id: string
+  readonly region: string
+  readonly cents: number
+}
+
+interface Mode {
+  readonly write: object
+  readonly operation: (order: Order) => AnyBulkWriteOperation<Document>
+}
+
+const modes: Readonly<Record<string, Mode>> = {
+  insert: { write: { mode: 'insert' }, operation: (order) => ({ insertOne: { document: { ...order } } }) },
+  replace: {
+    write: { mode: 'replace', id: 'id' },
+    operation: (order) => ({
+      replaceOne: { filter: { _id: order.id as never }, replacement: { ...order }, upsert: true },
+    }),
+  },
+  increment: {
+    write: { mode: 'increment', id: 'region', by: ({ cents }: Order) => ({ cents }) },
+    operation: ({ region, cents }) => ({
+      updateOne: { filter: { _id: region as never }, update: { $inc: { cents } }, upsert: true },
+    }),
+  },
+}
+
+export const mongo: Benchmark = {
+  name: 'mongo',
+  about:
+    'the MongoDB sink against bulk writes of the driver by hand, with and without a ledger; needs the service mongo',
+  run: async (sizes) => {
+    const server = await startService('mongo')
+    const client = new MongoClient(server.values.url)
+    try {
+      const contests: Contest[] = []
+      for (const [name, mode] of Object.entries(modes))
+        for (const ledger of [false, true]) contests.push(await contestOf(name, mode, ledger, client, sizes))
+      return await measure(contests, sizes.repeats({ warmUp: 2, rounds: 7 }))
+    } finally {
+      await client.close(true)
+      await server.stop()
+    }
+  },
+}
+
+async function contestOf(
+  name: string,
+  mode: Mode,
+  ledger: boolean,
+  client: MongoClient,
+  sizes: Sizes,
+): Promise<Contest> {
+  const orders = Array.from({ length: sizes.count(RECORDS) }, (_, i): Order => {
+    const region = `region ${String((i * 7_919) % KEYS)}`
+    return { id: `order ${String(i)}`, region, cents: (i % 1_000) + 1 }
+  })
+  const label = ledger ? 'with a ledger' : 'without'
+  const [ours, byHand] = [`${name} ${label} ours`, `${name} ${label} by hand`]
+  const where = { client, database: DATABASE, collection: ours, ledger, callTimeoutMs: 60_000 }
+  const sink = mongoSink<Order>({ ...where, ...(mode.write as MongoWrite<Order>) } as MongoSinkOptions<Order>)
+  const drive = await driveOf(sink)
+  return {
+    name: `mongo/${name}, ${label}`,
+    aim: ledger ? WITH_LEDGER_AIM : WITHOUT_LEDGER_AIM,
+    noun: 'records',
+    count: orders.length,
+    ours: async () => {
+      await client.db(DATABASE).collection(ours).drop()
+      await drive(orders)
+      return totalOf(client, ours)
+    },
+    reference: async () => {
+      await client.db(DATABASE).collection(byHand).drop()
+      await writeByHand(client, byHand, orders.map(mode.operation))
+      return totalOf(client, byHand)
+    },
+  }
+}
+
+/** So much is there: both sides must have written the same. */
+async function totalOf(client: MongoClient, name: string): Promise<number> {
+  const [found] = await client
+    .db(DATABASE)
+    .collection(name)
+    .aggregate([{ $group: { _id: null, cents: { $sum: '$cents' } } }])
+    .toArray()
+  return Number(found?.['cents'])
+}
+
+let apps = 0
+
+/** Writes partition after partition, as the engine would, in chunks. */
+async function driveOf(sink: Sink<Order>): Promise<(orders: readonly Order[]) => Promise<void>> {
+  const quiet = (): void => undefined
+  const app = `bench-${String(++apps)}`
+  const { signal } = new AbortController()
+  const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
+  await sink.open?.({ app, output: 'bench', epoch: 1, lastPlanned: undefined, logger, clock: systemClock, signal })
+  let batchTime = 0
+  return async (orders) => {
+    batchTime += 1_000
+    const batch = { app, output: 'bench', batchTime, planDigest: 'plan', epoch: 1, attempt: 0 }
+    const partitions = Math.ceil(orders.length / PARTITION)
+    for (let partition = 0; partition < partitions; partition++) {
+      const own = orders.slice(partition * PARTITION, (partition + 1) * PARTITION)
+      await sink.writePartition({ ...batch, partition, partitions }, chunksOf(own), {
+        signal,
+        reject: (_, error) => {
+          throw error
+        },
+        settleRejects: () => Promise.resolve(),
+      })
+    }
+  }
+}
+
+async function* chunksOf(orders: readonly Order[]): AsyncGenerator<readonly Order[]> {
+  for (let at = 0; at < orders.length; at += CHUNK) yield await Promise.resolve(orders.slice(at, at + CHUNK))
+}
+
+async function writeByHand(
+  client: MongoClient,
+  name: string,
+  operations: readonly AnyBulkWriteOperation<Document>[],
+): Promise<void> {
+  const collection = client.db(DATABASE).collection<Document>(name, { writeConcern: { w: 'majority', journal: true } })
+  for (let at = 0; at < operations.length; at += CHUNK)
+    await collection.bulkWrite(operations.slice(at, at + CHUNK), { ordered: false })
+}

@@ -1,0 +1,337 @@
+/** From records to what is written: one write for each document, one for each record where it inserts or runs operations of one's own. */
+import type { AnyBulkWriteOperation, Document } from 'mongodb'
+import { GUARDS, idKey, requireDocument, requireFields } from './documents.js'
+import { messageOf, mongoError } from './errors.js'
+import { isCollection, type AnyWrite } from './mongo-sink.config.js'
+import type { AnyDocument } from './store.js'
+
+/** What goes to one document; of `custom`, to several. */
+export interface Write {
+  readonly collection: string
+  /** Undefined: the sink makes it of the write's number; of `custom`, there is none. */
+  readonly id: string | undefined
+  /** The records that it is made of. */
+  readonly indexes: number[]
+  /** A document, fields to set, or what is added to fields. */
+  body: Document
+  /** Fields set besides what is added. */
+  set: Document
+  /** Of `custom`. */
+  readonly operations: readonly AnyBulkWriteOperation<AnyDocument>[]
+}
+
+/** What a record becomes: a write without its place. Made field by field, as spreading them takes longer than all the rest. */
+type Part = Pick<Write, 'id' | 'body' | 'set' | 'operations'>
+
+/** Says in a document what has been written there. All of it is made once for a partition. */
+export interface Guard {
+  readonly batchTime: number
+  /** Its name among the guards of a document, and its path from the document's top. */
+  readonly name: string
+  readonly path: string
+  /** What a filter asks of it: that the document is to be written. */
+  readonly condition: Document
+  /** The guards of a document that nobody else has written to. */
+  readonly mark: Document
+}
+
+/** `owner` stands for the application and the output. */
+export function guardOf({ isOverwriting }: Mode, owner: string, batchTime: number, partition: number): Guard {
+  const name = isOverwriting ? owner : `${owner}_${String(partition)}`
+  const condition = { $not: isOverwriting ? { $gt: batchTime } : { $gte: batchTime } }
+  return { batchTime, name, path: `${GUARDS}.${name}`, condition, mark: { [name]: batchTime } }
+}
+
+/** How a mode's writes become operations, and how their guards are read. */
+export interface Mode {
+  readonly name: AnyWrite['mode']
+  /** Whether all records of an `_id` become one write. */
+  readonly isMerged: boolean
+  /** Whether `_id`s are the sink's own: they then are the guard. */
+  readonly isNumbered: boolean
+  /** Throws for a record that has none, with the reason as a clause. */
+  writeOf(record: unknown): Part
+  /** Adds a later write of the same document to an earlier one. */
+  merge(into: Write, from: Part): void
+  /** Throws where the sum of what was merged is nothing to write. */
+  check(write: Write): void
+  operations(
+    write: Write,
+    id: string | undefined,
+    guard: Guard | undefined,
+    upsert: boolean,
+  ): readonly AnyBulkWriteOperation<AnyDocument>[]
+  /**
+   * Overwriting ones have one guard for the output: they apply unless the document is of a later batch (E9). What must be done once has a
+   * guard for each partition (E20).
+   */
+  readonly isOverwriting: boolean
+  /** Whether the guard that a document has says that the write is done, or has been overtaken by a later one. */
+  isDone(held: unknown, guard: Guard): boolean
+}
+
+export function planMode(options: AnyWrite): Mode {
+  switch (options.mode) {
+    case 'insert':
+      return insertMode(options)
+    case 'replace':
+      return replaceMode(options)
+    case 'upsert':
+      return upsertMode(options)
+    case 'increment':
+      return incrementMode(options)
+    default:
+      return customMode(options)
+  }
+}
+
+const NO_FIELDS: Document = {}
+const NO_OPERATIONS: Write['operations'] = []
+
+function partOf(id: string | undefined, body: Document, set = NO_FIELDS, operations = NO_OPERATIONS): Part {
+  return { id, body, set, operations }
+}
+
+const keep = (): void => undefined
+
+const overwriting = {
+  isMerged: true,
+  isNumbered: false,
+  isOverwriting: true,
+  check: keep,
+  isDone: (held: unknown, { batchTime }: Guard) => typeof held === 'number' && held >= batchTime,
+}
+
+function insertMode({ id, document }: AnyWrite): Mode {
+  const isNumbered = id === undefined
+  return {
+    name: 'insert',
+    isMerged: false,
+    isNumbered,
+    merge: keep,
+    check: keep,
+    isOverwriting: false,
+    isDone: (held, { batchTime }) => isNumbered || held === batchTime,
+    writeOf(record) {
+      const body = documentOf(record, document)
+      if (isNumbered && Object.hasOwn(body, '_id'))
+        throw new Error("has an _id; use it with id: '_id', or leave it out")
+      return partOf(id === undefined ? undefined : idOf(record, id), body)
+    },
+    operations({ body }, _id, guard) {
+      // Without an `_id` of ours the driver makes one.
+      const whole: Document = _id === undefined ? { ...body } : { ...body, _id }
+      if (guard !== undefined && !isNumbered) whole[GUARDS] = guard.mark
+      return [{ insertOne: { document: whole as AnyDocument } }]
+    },
+  }
+}
+
+function replaceMode({ id = '_id', document }: AnyWrite): Mode {
+  return {
+    ...overwriting,
+    name: 'replace',
+    writeOf: (record) => partOf(idOf(record, id), documentOf(record, document)),
+    merge(into, { body }) {
+      into.body = body
+    },
+    operations({ body }, _id = '', guard, upsert) {
+      const replacement = guard === undefined ? { ...body, _id } : { ...body, _id, [GUARDS]: guard.mark }
+      return [{ replaceOne: { filter: filterOf(_id, guard), replacement, upsert } }]
+    },
+  }
+}
+
+function upsertMode({ id = '_id', fields }: AnyWrite): Mode {
+  const fieldsOf = fieldsFunction(fields)
+  return {
+    ...overwriting,
+    name: 'upsert',
+    writeOf: (record) => partOf(idOf(record, id), withoutId(requiredFields(fieldsOf(record)))),
+    merge(into, { body }) {
+      into.body = { ...into.body, ...body }
+    },
+    operations({ body }, _id = '', guard, upsert) {
+      const set = guard === undefined ? body : { ...body, [guard.path]: guard.batchTime }
+      // A document of an `_id` alone.
+      const update = Object.keys(set).length === 0 ? { $setOnInsert: { _id } } : { $set: set }
+      return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
+    },
+  }
+}
+
+function filterOf(_id: string, guard: Guard | undefined): Document {
+  return guard === undefined ? { _id } : { _id, [guard.path]: guard.condition }
+}
+
+function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({}) }: AnyWrite): Mode {
+  return {
+    name: 'increment',
+    isMerged: true,
+    isNumbered: false,
+    isOverwriting: false,
+    isDone: (held, { batchTime }) => typeof held === 'number' && held >= batchTime,
+    writeOf(record) {
+      const [body, fields] = [requiredFields(by(record)), withoutId(requiredFields(set(record)))]
+      for (const [name, value] of Object.entries(body)) {
+        if (name in fields) throw new Error(`field ${name} is added to and set`)
+        if (typeof value !== 'bigint' && !Number.isFinite(value))
+          throw new Error(`field ${name} is ${String(value)}, which cannot be added`)
+      }
+      return partOf(idOf(record, id), body, fields)
+    },
+    merge(into, { body, set: fields }) {
+      into.set = { ...into.set, ...fields }
+      for (const [name, value] of Object.entries(body)) into.body[name] = sumOf(into.body[name], value)
+    },
+    check({ body }) {
+      for (const [name, value] of Object.entries(body))
+        if (typeof value === 'bigint' ? BigInt.asIntN(64, value) !== value : !Number.isFinite(value))
+          throw new Error(`the sum of field ${name} in this batch is more than a number holds`)
+    },
+    operations({ body, set: fields }, _id = '', guard, upsert) {
+      const sets = guard === undefined ? fields : { ...fields, [guard.path]: guard.batchTime }
+      const update: Document = {}
+      if (Object.keys(body).length > 0) update['$inc'] = body
+      if (Object.keys(sets).length > 0) update['$set'] = sets
+      return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
+    },
+  }
+}
+
+type Summand = number | bigint
+
+function sumOf(a: unknown, b: unknown): Summand {
+  if (a === undefined) return b as Summand
+  if (typeof a === 'number' && typeof b === 'number') return a + b
+  return wholeOf(a as Summand) + wholeOf(b as Summand)
+}
+
+function wholeOf(value: Summand): bigint {
+  // One that is none makes the sum one that `check` refuses.
+  return typeof value === 'bigint' || Number.isSafeInteger(value) ? BigInt(value) : 2n ** 64n
+}
+
+function customMode({ operations }: AnyWrite): Mode {
+  return {
+    name: 'custom',
+    isMerged: false,
+    isNumbered: false,
+    merge: keep,
+    check: keep,
+    isOverwriting: false,
+    isDone: () => false,
+    writeOf(record) {
+      const given = operations?.(record)
+      if (!Array.isArray(given)) throw new Error('has no array of operations')
+      return partOf(undefined, NO_FIELDS, NO_FIELDS, given as AnyBulkWriteOperation<AnyDocument>[])
+    },
+    operations: ({ operations: own }) => own,
+  }
+}
+
+/** To the driver's types it is a text; what it is, is looked at later. */
+function idOf(record: unknown, id: string | ((record: unknown) => unknown)): string {
+  return (typeof id === 'function' ? id(record) : propertyOf(record, id)) as string
+}
+
+function propertyOf(record: unknown, name: string): unknown {
+  if (typeof record !== 'object' || record === null) throw new Error('is no object')
+  return record[name as never]
+}
+
+/** A copy: the sink adds to it. */
+function documentOf(record: unknown, map: AnyWrite['document']): Document {
+  const document = map === undefined ? record : map(record)
+  requireDocument(document)
+  return document
+}
+
+function requiredFields(fields: unknown): Document {
+  requireFields(fields)
+  return { ...fields }
+}
+
+function withoutId({ _id, ...fields }: Document): Document {
+  return fields
+}
+
+function fieldsFunction(fields: AnyWrite['fields']): (record: unknown) => unknown {
+  if (typeof fields === 'function') return fields
+  if (fields === undefined) return (record) => record
+  return (record) => Object.fromEntries(fields.map((name) => [name, propertyOf(record, name)]))
+}
+
+export type Reject = (index: number, error: Error) => void
+
+/** The writes of a partition's records, in their order; those of a document one, where its first record was. */
+export class Writes {
+  readonly #mode: Mode
+  readonly #collection: (record: unknown) => unknown
+  readonly #merged = new Map<string, Write>()
+  readonly #seen = new Set<string>()
+  readonly #writes: Write[] = []
+
+  constructor(mode: Mode, collection: string | ((record: never) => string)) {
+    this.#mode = mode
+    this.#collection = typeof collection === 'string' ? () => collection : (collection as (record: unknown) => unknown)
+  }
+
+  add(record: unknown, index: number, reject: Reject): void {
+    try {
+      const collection = this.#collection(record)
+      if (!isCollection(collection)) throw new Error('has no name of a collection')
+      this.#add(collection, this.#mode.writeOf(record), index)
+    } catch (error) {
+      reject(index, refusal(`the record ${messageOf(error)}; repair or filter such records`, error))
+    }
+  }
+
+  #add(collection: string, part: Part, index: number): void {
+    const { id, body, set, operations } = part
+    const own: Write = { collection, id, indexes: [index], body, set, operations }
+    if (this.#mode.name === 'custom' || this.#mode.isNumbered) {
+      this.#writes.push(own)
+      return
+    }
+    const key = `${collection}\0${keyOf(id)}`
+    if (!this.#mode.isMerged) {
+      // Which of them a document is from could not be told again.
+      if (this.#seen.has(key)) throw new Error('has the _id of another one in its partition')
+      this.#seen.add(key)
+      this.#writes.push(own)
+      return
+    }
+    const before = this.#merged.get(key)
+    if (before === undefined) this.#merged.set(key, own)
+    else {
+      this.#mode.merge(before, part)
+      before.indexes.push(index)
+    }
+  }
+
+  /** All, when all records have been added. */
+  end(reject: Reject): readonly Write[] {
+    for (const write of this.#merged.values()) {
+      try {
+        this.#mode.check(write)
+        this.#writes.push(write)
+      } catch (error) {
+        for (const index of write.indexes) reject(index, refusal(`${messageOf(error)}; filter such records`, error))
+      }
+    }
+    return this.#writes
+  }
+}
+
+function keyOf(id: unknown): string {
+  try {
+    return idKey(id)
+  } catch (error) {
+    throw new Error(`has an _id that ${messageOf(error)}`, { cause: error })
+  }
+}
+
+export function refusal(message: string, cause?: unknown): Error {
+  return mongoError('RECORD_REJECTED', message, { cause })
+}

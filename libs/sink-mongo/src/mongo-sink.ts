@@ -1,0 +1,285 @@
+/** The sink for MongoDB: guards in the documents, or writes and ledger in one transaction (E1, E8, E9, E18, E20). */
+import type { BatchPartitionId, Sink, SinkContext, SinkGuarantee, WriteContext } from '@sluice/core'
+import type { ClientSession } from 'mongodb'
+import { writeItems, type BulkTarget, type Item, type Refused } from './bulk.js'
+import { mongoError } from './errors.js'
+import { guaranteeOf } from './guarantee.js'
+import { Ledger, ownerOf, type Entry } from './ledger.js'
+import { guardOf, planMode, refusal, Writes, type Guard, type Mode, type Write } from './modes.js'
+import {
+  checkOptions,
+  DEFAULT_CALL_TIMEOUT_MS,
+  DEFAULT_LEDGER,
+  type AnyWrite,
+  type MongoSinkOptions,
+} from './mongo-sink.config.js'
+import { requireAccess } from './permissions.js'
+import { Store } from './store.js'
+import { inTransaction, requireTransactions } from './transactions.js'
+
+const NAME = 'mongo-sink'
+/** Sequence numbers have to be compared as texts. */
+const DIGITS_END = ':'
+
+/**
+ * A sink that writes to MongoDB. However often a batch is run, its effect is there once. Throws `ARGUMENT_INVALID` for options that make no
+ * sense; what is wrong with the server rejects `start()`.
+ */
+export function mongoSink<T>(options: MongoSinkOptions<T>): Sink<T> {
+  return new MongoSink(options as unknown as MongoSinkOptions<never>)
+}
+
+/** One try of one partition. */
+interface Try {
+  readonly store: Store
+  readonly ledger: Ledger
+  readonly id: BatchPartitionId
+  readonly context: WriteContext
+  readonly writes: readonly Write[]
+  readonly chunkSize: number
+}
+
+class MongoSink implements Sink<unknown> {
+  readonly '~sluice' = 'sink/1'
+  readonly name = NAME
+  readonly target: string
+  readonly guarantee: SinkGuarantee
+  readonly settledIndexes?: (id: BatchPartitionId) => Promise<readonly number[]>
+  readonly #options: MongoSinkOptions<never>
+  readonly #mode: Mode
+  readonly #ledgerName: string
+  #store: Store | undefined
+  /** A transaction locks the ledger of its output: partitions take turns. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(options: MongoSinkOptions<never>) {
+    checkOptions(options)
+    this.#options = options
+    this.#mode = planMode(options as unknown as AnyWrite)
+    this.#ledgerName = options.ledgerCollection ?? DEFAULT_LEDGER
+    const { collection, database, mode, ledger = true } = options
+    this.target = `${mode} ${database}.${typeof collection === 'string' ? collection : '*'}`
+    this.guarantee = guaranteeOf(options)
+    if (this.#mode.isNumbered && ledger && typeof collection === 'string')
+      this.settledIndexes = (id) => this.#settledIndexes(id, collection)
+  }
+
+  /** A sink may belong to several outputs: each claims its own fence. */
+  async open(context: SinkContext): Promise<void> {
+    const { database, writeConcern, callTimeoutMs = DEFAULT_CALL_TIMEOUT_MS, ledger = true, collection } = this.#options
+    const concern = { w: 'majority', journal: true, ...writeConcern } as const
+    const store = (this.#store ??= new Store(this.#options, database, concern, context.clock, callTimeoutMs))
+    await this.#connect(store, context.signal)
+    await requireAccess(store, this.#mode, typeof collection === 'string' ? collection : undefined, context)
+    if (ledger) await new Ledger(store, this.#ledgerName).claim(context)
+    if (this.#options.transaction === true) await requireTransactions(store, this.#ledgerName, context)
+  }
+
+  /** A client that has not connected the first time never does. */
+  async #connect(store: Store, signal: AbortSignal): Promise<void> {
+    try {
+      await store.call('connecting', signal, () => store.db.command({ ping: 1 }))
+    } catch (error) {
+      if (this.#store === store) this.#store = undefined
+      await store.close()
+      throw error
+    }
+  }
+
+  async writePartition(
+    id: BatchPartitionId,
+    chunks: AsyncIterable<readonly unknown[]>,
+    context: WriteContext,
+  ): Promise<void> {
+    const store = this.#opened()
+    context.signal.throwIfAborted()
+    const { writes, chunkSize } = await this.#collect(chunks, context)
+    await context.settleRejects()
+    const own: Try = { store, ledger: new Ledger(store, this.#ledgerName), id, context, writes, chunkSize }
+    if (this.#options.ledger === false) await this.#settle(own, await this.#write(own, undefined, itemsOf(writes)))
+    else if (this.#options.transaction === true) await this.#inTurn(() => this.#writeInTransaction(own))
+    else await this.#writeGuarded(own)
+    context.signal.throwIfAborted()
+  }
+
+  async #collect(
+    chunks: AsyncIterable<readonly unknown[]>,
+    { signal, reject }: WriteContext,
+  ): Promise<{ writes: readonly Write[]; chunkSize: number }> {
+    const writes = new Writes(this.#mode, this.#options.collection)
+    let index = 0
+    let chunkSize = 1
+    for await (const chunk of chunks) {
+      signal.throwIfAborted()
+      for (const record of chunk) writes.add(record, index++, reject)
+      chunkSize = Math.max(chunkSize, chunk.length)
+    }
+    signal.throwIfAborted()
+    return { writes: writes.end(reject), chunkSize }
+  }
+
+  /** Guards in the documents: the ledger is asked before, and told after. */
+  async #writeGuarded(own: Try): Promise<void> {
+    const { ledger, id, context, writes } = own
+    const { signal, indexes } = context
+    const entry = await ledger.begin(id, signal)
+    // Dead letters of a partition that is done may be more now.
+    if (entry?.isDone === true && indexes === undefined) return
+    const guard = guardOf(this.#mode, ownerOf(id), id.batchTime, id.partition)
+    const numbers = indexes ?? numbersOf(writes.length, entry, id)
+    const items = itemsOf(writes, this.#mode.isNumbered ? { prefix: prefixOf(id), numbers } : undefined)
+    const refused = await this.#write(own, guard, items)
+    if (refused.length > 0 && this.#mode.isNumbered && indexes === undefined)
+      await ledger.note(id, refusedEntry(refused, items, numbers, entry), signal)
+    await this.#settle(own, refused)
+    await ledger.note(id, { isDone: true }, signal)
+  }
+
+  /** A refusal ends a transaction: what is refused is left out of the next one, until nothing is and all becomes durable at once (E18). */
+  async #writeInTransaction(own: Try): Promise<void> {
+    const { store, ledger, id, context } = own
+    const { signal, indexes } = context
+    const numbering = this.#mode.isNumbered
+      ? { prefix: prefixOf(id), numbers: indexes ?? own.writes.map((_, number) => number) }
+      : undefined
+    for (let items = itemsOf(own.writes, numbering); ;) {
+      const refused = await inTransaction(store, signal, async (session) => {
+        const entry = await ledger.begin(id, signal, session)
+        if (entry?.isDone === true && indexes === undefined) return { end: 'abort', result: [] }
+        const left = entry?.isDone === true ? await this.#notThere(own, items, session) : items
+        const result = await this.#write(own, undefined, left, session)
+        if (result.length > 0) return { end: 'abort', result }
+        await context.settleRejects()
+        await ledger.note(id, { isDone: true }, signal, session)
+        return { end: 'commit', result }
+      })
+      if (refused.length === 0) return
+      this.#reject(own, refused)
+      const gone = new Set(refused.map(({ item }) => item))
+      items = items.filter((item) => !gone.has(item))
+    }
+  }
+
+  /** Dead letters that are there already, from a run before. */
+  async #notThere({ store, context }: Try, items: readonly Item[], session: ClientSession): Promise<readonly Item[]> {
+    const [name = ''] = items.map(({ write }) => write.collection)
+    const _id = { $in: items.map(({ id = '' }) => id) }
+    const found = await store.call('reading dead letters', context.signal, () =>
+      store
+        .collection(name === '' ? this.#ledgerName : name)
+        .find({ _id }, { session, projection: { _id: 1 } })
+        .toArray(),
+    )
+    const there = new Set(found.map((document) => document._id))
+    return items.filter(({ id = '' }) => !there.has(id))
+  }
+
+  /** Collection after collection, in bulks of as many records as the output's chunks have. */
+  async #write(
+    { store, context: { signal }, chunkSize }: Try,
+    guard: Guard | undefined,
+    items: readonly Item[],
+    session?: ClientSession,
+  ): Promise<readonly Refused[]> {
+    const target: BulkTarget = { store, mode: this.#mode, guard, signal, session }
+    const refused: Refused[] = []
+    for (const [name, group] of byCollection(items))
+      for (let at = 0; at < group.length; at += chunkSize) {
+        refused.push(...(await writeItems(target, name, group.slice(at, at + chunkSize))))
+        if (session !== undefined && refused.length > 0) return refused
+      }
+    return refused
+  }
+
+  #reject({ context }: Try, refused: readonly Refused[]): void {
+    for (const { item, message } of refused)
+      for (const index of item.write.indexes) context.reject(index, refusal(message))
+  }
+
+  async #settle(own: Try, refused: readonly Refused[]): Promise<void> {
+    if (refused.length === 0) return
+    this.#reject(own, refused)
+    await own.context.settleRejects()
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const before = this.#turn
+    const own = before.then(work, work)
+    this.#turn = own.catch(() => undefined)
+    await own
+  }
+
+  /** The letters say themselves which they are. */
+  async #settledIndexes(id: BatchPartitionId, collection: string): Promise<readonly number[]> {
+    const store = this.#opened()
+    const prefix = prefixOf(id)
+    const found = await store.call('reading dead letters', undefined, () =>
+      store
+        .collection(collection)
+        .find({ _id: { $gte: prefix, $lt: `${prefix}${DIGITS_END}` } }, { projection: { _id: 1 } })
+        .toArray(),
+    )
+    return found.map(({ _id }) => Number(String(_id).slice(prefix.length))).sort((a, b) => a - b)
+  }
+
+  #opened(): Store {
+    if (this.#store !== undefined) return this.#store
+    throw mongoError('STOPPED', `sink ${this.target} is not open; open it before it is written to`)
+  }
+
+  async close(): Promise<void> {
+    const store = this.#store
+    this.#store = undefined
+    await store?.close()
+  }
+}
+
+/** How the `_id`s of a partition begin that the sink makes. */
+function prefixOf(id: BatchPartitionId): string {
+  return `${ownerOf(id)}-${String(id.batchTime)}-${String(id.partition)}-`
+}
+
+interface Numbering {
+  readonly prefix: string
+  readonly numbers: readonly number[]
+}
+
+function itemsOf(writes: readonly Write[], numbering?: Numbering): readonly Item[] {
+  if (numbering === undefined) return writes.map((write) => ({ write, id: write.id }))
+  return writes.map((write, at) => ({ write, id: `${numbering.prefix}${String(numbering.numbers[at])}` }))
+}
+
+/** The same number for the same record, also where a run before has sent some to the dead letters, which are left out now. */
+function numbersOf(count: number, entry: Entry | undefined, id: BatchPartitionId): readonly number[] {
+  const { total = count, refused = [] } = entry ?? {}
+  const left = total - count
+  if (left < 0 || left > refused.length)
+    throw mongoError(
+      'IDENTITY_CONFLICT',
+      `output ${id.output} began to write ${String(total)} records of partition ${String(id.partition)} of batch ${String(id.batchTime)}, and now there are ${String(count)}; make the batch deterministic with checkpoint() before the output`,
+    )
+  const gone = new Set(refused.slice(0, left))
+  return Array.from({ length: total }, (_, number) => number).filter((number) => !gone.has(number))
+}
+
+function refusedEntry(
+  refused: readonly Refused[],
+  items: readonly Item[],
+  numbers: readonly number[],
+  entry: Entry | undefined,
+): Omit<Entry, 'time'> {
+  const total = entry?.total ?? items.length
+  const before = (entry?.refused ?? []).slice(0, total - items.length)
+  const gone = new Set(refused.map(({ item }) => item))
+  return { total, refused: [...before, ...numbers.filter((_, at) => gone.has(items[at] as Item))] }
+}
+
+function byCollection(items: readonly Item[]): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>()
+  for (const item of items) {
+    const group = groups.get(item.write.collection)
+    if (group === undefined) groups.set(item.write.collection, [item])
+    else group.push(item)
+  }
+  return groups
+}
