@@ -55,7 +55,8 @@ class AdaptedClient<P> implements KafkaClient {
     const adapter = adapt({ clock, timeoutMs, codecs, retried: (...args) => this.#call(...args) })
     this.#adapter = adapter
     this.name = adapter.name
-    this.#producers = new Producers(adapter.producers, { clock, timeoutMs, failures: adapter.failures })
+    const gaveUp = (reason: Error): void => void adapter.gaveUp(reason)
+    this.#producers = new Producers(adapter.producers, { clock, timeoutMs, failures: adapter.failures, gaveUp })
   }
 
   get supports(): KafkaSupport {

@@ -51,20 +51,20 @@ export class LedgeredOutput {
   /** Takes the output over from whoever had it. */
   async open(): Promise<void> {
     const ledger = this.#ledger
-    const { epoch } = this.#context
+    const { epoch, signal } = this.#context
     await this.#inTurn(FENCE, async () => {
-      await this.#init(FENCE, undefined)
-      await this.#look(undefined)
+      await this.#init(FENCE, signal)
+      await this.#look(signal)
       checkOpen(this.#context, ledger)
-      await this.#writeFence({ epoch, partitions: ledger.claim.partitions }, undefined)
+      await this.#writeFence({ epoch, partitions: ledger.claim.partitions }, signal)
     })
     const count = Math.max(this.#named, ...[...ledger.entries.keys()].map((partition) => partition + 1))
     await atOnce(
       Array.from({ length: count }, (_, partition) => partition),
-      (partition) => this.#init(partition, undefined),
+      (partition) => this.#init(partition, signal),
     )
     // What it has committed until its producers were fenced.
-    await this.#read('all', undefined)
+    await this.#read('all', signal)
     checkOpen(this.#context, ledger)
   }
 

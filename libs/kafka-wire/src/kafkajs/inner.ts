@@ -161,11 +161,13 @@ export async function sendRaw(
 
 /** Errors that kafkajs does not know. */
 const YOUNG_ERRORS: Readonly<Record<number, string>> = { 90: 'PRODUCER_FENCED', 120: 'TRANSACTION_ABORTABLE' }
+const UNKNOWN_CODE = 'KAFKAJS_UNKNOWN_ERROR_CODE'
 
 /** kafkajs's error for a number that a broker answered. */
 export function errorOfCode(code: number): Error {
-  const type = YOUNG_ERRORS[code]
-  return type === undefined ? protocolErrors.createErrorFromCode(code) : Object.assign(new Error(type), { type })
+  const known = protocolErrors.createErrorFromCode(code)
+  const isKnown = (known as { readonly type?: unknown }).type !== UNKNOWN_CODE
+  return isKnown ? known : Object.assign(known, { type: YOUNG_ERRORS[code] ?? `error ${String(code)}` })
 }
 
 /** Which connections a cluster has open. */
