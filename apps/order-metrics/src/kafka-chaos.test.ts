@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { seededRandom } from '@sluice/core'
 import { describeWithInstalled, readWithJava, readWithKcat, startService } from '@sluice/services'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assertExact } from './testing/exact.js'
 import { runKafkaChaos, type KafkaChaosCounts, type KafkaChaosOptions } from './testing/kafka-chaos.js'
 import { sampleLines as lines } from './testing/sample.js'
@@ -17,6 +17,7 @@ import { sampleLines as lines } from './testing/sample.js'
 const KILLS = Number(process.env['KAFKA_CHAOS_KILLS'] ?? 3)
 const LEADER_KILLS = Math.ceil(KILLS / 3)
 const STOPS = Math.ceil(KILLS / 3)
+const START_MS = 240_000
 const SEED = Number(process.env['CHAOS_SEED'] ?? 20_101_201)
 const TIMEOUT_MS = 300_000 + KILLS * 60_000
 /** How long lines come. So that they last as long as the chaos does, and longer. */
@@ -26,11 +27,17 @@ const SECONDS_TO_TOPIC = 5 * (KILLS + STOPS)
 
 type Cluster = Awaited<ReturnType<typeof startService<'kafka3'>>>
 
+interface Unrest extends Partial<KafkaChaosOptions> {
+  readonly title: string
+  readonly seconds: number
+  readonly topic: string
+}
+
 /** Runs the app in unrest, and looks at what it has written. */
 async function run(
-  title: string,
-  { seconds, ...options }: Partial<KafkaChaosOptions> & { readonly seconds: number },
-  look: (cluster: Cluster, written: { out: string; lines: string[] }) => Promise<void>,
+  cluster: Cluster,
+  { title, seconds, ...options }: Unrest,
+  look: (written: { out: string; lines: string[] }) => Promise<void>,
 ): Promise<KafkaChaosCounts> {
   const folder = await mkdtemp(join(tmpdir(), 'kafka-chaos-'))
   const data = join(folder, 'data')
@@ -38,20 +45,19 @@ async function run(
   await writeFile(join(data, 'orders.csv'), `${lines.join('\n')}\n`)
   const log = (text: string): void => void process.stdout.write(`${title} (seed ${String(SEED)}): ${text}\n`)
   const random = seededRandom(SEED)
-  const cluster = await startService('kafka3')
   const began = performance.now()
   try {
     const { bootstrap } = cluster.values
-    const [topic, out] = ['orders', join(folder, 'results')]
+    const out = join(folder, 'results')
     const counts = await runKafkaChaos({
-      ...{ bootstrap, brokers: cluster.processes, topic, data, out },
+      ...{ bootstrap, brokers: cluster.processes, data, out },
       ...{ kills: KILLS, leaderKills: LEADER_KILLS, linesPerSecond: lines.length / seconds },
       random: () => random.next(),
       log,
       ...options,
     })
-    const committed = (await readWithJava(cluster.values, { topic })).map(({ value }) => value ?? '')
-    await look(cluster, { out, lines: committed })
+    const committed = (await readWithJava(cluster.values, { topic: options.topic })).map(({ value }) => value ?? '')
+    await look({ out, lines: committed })
     const tookS = Math.round((performance.now() - began) / 1_000)
     log(`exact after ${String(tookS)} s, ${String(committed.length)} lines, ${JSON.stringify(counts)}`)
     expect(committed.length).toBeGreaterThanOrEqual(lines.length)
@@ -59,16 +65,21 @@ async function run(
     return counts
   } catch (error) {
     throw new Error(`seed ${String(SEED)}; the folder is kept: ${folder}`, { cause: error })
-  } finally {
-    await cluster.stop()
   }
 }
 
 await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'on three brokers', () => {
+  let cluster: Cluster
+
+  beforeAll(async () => {
+    cluster = await startService('kafka3')
+  }, START_MS)
+  afterAll(() => cluster.stop(), START_MS)
+
   test(
     'E1, E7, E22: app and leaders killed at random moments, transactions aborted: every committed order counts once',
     async () => {
-      const counts = await run('kafka chaos', { seconds: SECONDS }, (_, written) =>
+      const counts = await run(cluster, { title: 'kafka chaos', topic: 'orders', seconds: SECONDS }, (written) =>
         assertExact({ ...written, database: true, inOrder: false }),
       )
       expect(counts).toMatchObject({ kills: KILLS + 1, leaderKills: LEADER_KILLS, isProducing: true })
@@ -81,11 +92,11 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'on three br
     async () => {
       const outTopic = 'metrics'
       const counts = await run(
-        'kafka to kafka chaos',
-        { outTopic, stops: STOPS, seconds: SECONDS_TO_TOPIC },
-        async ({ values }, written) => {
+        cluster,
+        { title: 'kafka to kafka chaos', topic: 'orders-on', outTopic, stops: STOPS, seconds: SECONDS_TO_TOPIC },
+        async (written) => {
           for (const read of [readWithKcat, readWithJava]) {
-            const rows = (await read(values, { topic: outTopic })).map(({ value }) => value ?? '')
+            const rows = (await read(cluster.values, { topic: outTopic })).map(({ value }) => value ?? '')
             await assertExact({ ...written, database: false, inOrder: false, rows })
           }
         },

@@ -13,8 +13,8 @@ import { PARTITIONS, withKafka, type BenchKafka } from './kafka-topics.js'
 
 const ROWS = 100_000
 const ROW_BYTES = 100
-const WARM_UP = 3
-const ROUNDS = 9
+const WARM_UP = 2
+const ROUNDS = 5
 const AIM_KAFKAJS = 3
 const AIM_PLATFORMATIC = 1
 const AIM_EXACTLY_ONCE = 0.7

@@ -1,5 +1,5 @@
 /** Errors as this package throws them: never with what a record holds. */
-import { SluiceError, type BatchPartitionId, type ErrorCode } from '@sluice/core'
+import { isSluiceError, SluiceError, type BatchPartitionId, type ErrorCode } from '@sluice/core'
 
 const COMPONENT = 'sink-kafka'
 
@@ -24,4 +24,18 @@ export function fenced({ output, epoch }: Pick<BatchPartitionId, 'output' | 'epo
     'FENCED',
     `output ${output} belongs to epoch ${String(other)}, and this run is epoch ${String(epoch)}; another process has taken over and goes on`,
   )
+}
+
+const PRODUCER_LOST =
+  /\b(UNKNOWN_PRODUCER_ID|OUT_OF_ORDER_SEQUENCE_NUMBER|INVALID_TXN_STATE|INVALID_PRODUCER_ID_MAPPING|TRANSACTION_ABORTABLE)\b/
+
+/** Whether a broker says that the producer is lost, or does not fit the transaction: another one may go on. */
+export function isProducerLost(error: unknown): error is SluiceError {
+  return isSluiceError(error, 'BROKER_REFUSED') && PRODUCER_LOST.test(error.message)
+}
+
+/** What another producer may do. */
+export function failedOnce(error: SluiceError): SluiceError {
+  const message = `what was sent is not known to be written: ${error.message}; it is tried again by another producer`
+  return sinkError('OUTPUT_FAILED', message, { cause: error, retryable: true })
 }

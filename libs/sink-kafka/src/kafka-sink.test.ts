@@ -1,6 +1,6 @@
 /** What the conformance suite does not ask: options, topics by record, headers, compression, checks at the start, logins. */
-import { StreamingContext, milliseconds, type Rejected } from '@sluice/core'
-import { kafkajsClient } from '@sluice/kafka-wire'
+import { SluiceError, StreamingContext, milliseconds, type Rejected } from '@sluice/core'
+import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
 import { platformaticClient } from '@sluice/kafka-wire/platformatic'
 import { describeWithServices, kafkaJsConfig } from '@sluice/services'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -31,6 +31,24 @@ test('serializers refuse what would not come back as it was', () => {
   expect(json({ a: [1, 'b', null] }, 't')).toBe('{"a":[1,"b",null]}')
   for (const value of [undefined, NaN, 1n, new Date(), { a: undefined }, new Map()])
     expect(() => json(value, 't')).toThrow('is no JSON')
+})
+
+test.each([
+  ['OUT_OF_ORDER_SEQUENCE_NUMBER', { code: 'OUTPUT_FAILED', retryable: true }],
+  ['TOPIC_AUTHORIZATION_FAILED', { code: 'BROKER_REFUSED', retryable: false }],
+])('at-least-once: what a broker refuses with %s ends in %j', async (type, expected) => {
+  const refusal = new SluiceError({ code: 'BROKER_REFUSED', component: 'fake', message: `the broker answered ${type}` })
+  const client = {
+    ...{ '~sluice': 'kafka-client/1', supports: { compression: ['none'] }, connect: () => Promise.resolve() },
+    metadata: () => Promise.resolve([{ topic: 't', partitions: [{ partition: 0, leader: 1 }] }]),
+    topicSettings: () => Promise.resolve(new Map()),
+    produce: () => Promise.reject(refusal),
+  } as unknown as KafkaClient
+  const sink = kafkaSink<string>({ client, topic: 't', mode: 'at-least-once' })
+  const drive = new Drive()
+  await drive.open(sink)
+  await expect(drive.write(sink, ['a'])).rejects.toMatchObject(expected)
+  await sink.close?.()
 })
 
 await describeWithServices({ describe, test }, ['kafka'], 'kafkaSink', ({ kafka }) => {

@@ -1,7 +1,7 @@
 /** The sink for Kafka: a batch's records and the ledger's entry for them in one transaction (E1, E8, E18, E22). */
 import type { BatchPartitionId, Sink, SinkContext, SinkGuarantee, WriteContext } from '@sluice/core'
 import { kafkajsClient, type KafkaClient, type ProduceOptions, type RecordToProduce } from '@sluice/kafka-wire'
-import { requireThat, sinkError } from './errors.js'
+import { failedOnce, isProducerLost, requireThat, sinkError } from './errors.js'
 import {
   checkOptions,
   DEFAULT_LEDGER,
@@ -133,7 +133,7 @@ class KafkaSink implements Sink<unknown> {
       signal,
     }
     if (output === undefined) {
-      for (const [topic, own] of byTopic(records, () => true)) await client.produce(topic, own, options)
+      for (const [topic, own] of byTopic(records, () => true)) await produce(client, topic, own, options)
     } else {
       await output.write(id, { signal, indexes }, async (transaction, isNew) => {
         for (const [topic, own] of byTopic(records, isNew)) await transaction.send(topic, own, options)
@@ -171,6 +171,19 @@ class KafkaSink implements Sink<unknown> {
     if (session === undefined) return
     await Promise.all([...session.outputs.values()].map((output) => output.close()))
     if (!('client' in this.#options)) await session.client.close()
+  }
+}
+
+async function produce(
+  client: KafkaClient,
+  topic: string,
+  records: readonly RecordToProduce[],
+  options: ProduceOptions,
+) {
+  try {
+    await client.produce(topic, records, options)
+  } catch (error) {
+    throw isProducerLost(error) ? failedOnce(error) : error
   }
 }
 

@@ -9,7 +9,7 @@
  */
 import { isSluiceError, type BatchPartitionId, type SinkContext } from '@sluice/core'
 import type { KafkaClient, RecordToProduce, Transaction, TransactionalProducer } from '@sluice/kafka-wire'
-import { fenced, sinkError } from './errors.js'
+import { failedOnce, fenced, isProducerLost, sinkError } from './errors.js'
 import { checkOpen, decide, isSameBatch, Ledger, type LedgerEntry, type LedgerParts } from './ledger.js'
 
 export interface LedgeredParts extends Omit<LedgerParts, 'deadlineMs'> {
@@ -23,8 +23,6 @@ export type WriteRecords = (transaction: Transaction, isNew: (index: number) => 
 const FENCE = 'fence'
 /** Producers that are initialised at the same time. */
 const AT_ONCE = 8
-const PRODUCER_LOST =
-  /\b(UNKNOWN_PRODUCER_ID|OUT_OF_ORDER_SEQUENCE_NUMBER|INVALID_TXN_STATE|INVALID_PRODUCER_ID_MAPPING|TRANSACTION_ABORTABLE)\b/
 /** The broker looks for transactions that are over only now and then. */
 const ABORT_DELAY_MS = 15_000
 
@@ -170,13 +168,10 @@ export class LedgeredOutput {
    * is none. Errors that say that the producer is lost, or does not fit the transaction, are over with another producer.
    */
   async #explained(error: unknown, signal: AbortSignal | undefined): Promise<unknown> {
-    if (isSluiceError(error, 'FENCED')) await this.#requireOwned(signal)
-    else if (!isSluiceError(error, 'BROKER_REFUSED') || !PRODUCER_LOST.test(error.message)) return error
-    const what = (error as Error).message
-    return sinkError('OUTPUT_FAILED', `a transaction has failed: ${what}; it is tried again by another producer`, {
-      cause: error,
-      retryable: true,
-    })
+    if (isProducerLost(error)) return failedOnce(error)
+    if (!isSluiceError(error, 'FENCED')) return error
+    await this.#requireOwned(signal)
+    return failedOnce(error)
   }
 
   async #requireOwned(signal: AbortSignal | undefined): Promise<void> {

@@ -59,7 +59,7 @@ const LINES_OF_TRANSACTION = 100
 const ABORT_EVERY = 4
 const LONGEST_RUN_MS = 1_500
 const LONGEST_PAUSE_MS = 3_000
-const IDLE_SECONDS = 8
+const IDLE_SECONDS = 5
 
 const PRODUCER = fileURLToPath(new URL('../../dist/produce.js', import.meta.url))
 
