@@ -14,7 +14,9 @@ import { PARTITIONS, withKafka, type BenchKafka } from './kafka-topics.js'
 const ROWS = 100_000
 const ROW_BYTES = 100
 const WARM_UP = 2
-const ROUNDS = 5
+const ROUNDS = 9
+/** What kafkajs likes best: its encoder copies what it has with each further record, so that 100,000 at once take it twenty seconds. */
+const KAFKAJS_ROWS = 2_000
 const AIM_KAFKAJS = 3
 const AIM_PLATFORMATIC = 1
 const AIM_EXACTLY_ONCE = 0.7
@@ -47,8 +49,11 @@ async function openOthers({ bootstrap }: BenchKafka) {
   await producer.connect()
   const platformatic = platformaticClient({ brokers })
   return {
-    kafkajs: ((topic, records) =>
-      producer.send({ topic, messages: records as { partition: number; value: string }[] })) satisfies Produce,
+    kafkajs: (async (topic, records) => {
+      const messages = records as { partition: number; value: string }[]
+      for (let at = 0; at < messages.length; at += KAFKAJS_ROWS)
+        await producer.send({ topic, messages: messages.slice(at, at + KAFKAJS_ROWS) })
+    }) satisfies Produce,
     platformatic: ((topic, records) => platformatic.produce(topic, records)) satisfies Produce,
     close: async () => {
       await producer.disconnect()
