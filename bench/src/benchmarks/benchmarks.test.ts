@@ -8,6 +8,7 @@ import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
 import { kafkaPeers } from './kafka-peers.js'
+import { kafkaProduce } from './kafka-produce.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
 import { sortBy } from './sort-by.js'
@@ -30,5 +31,9 @@ async function runSmall(benchmark: Benchmark): Promise<void> {
 test.each(each)('$name: ours and the reference compute the same at a small size', runSmall)
 
 await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'with a broker of their own', () => {
-  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers])('$name: the same', { timeout: LONG_MS }, runSmall)
+  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers, kafkaProduce])(
+    '$name: the same',
+    { timeout: LONG_MS },
+    runSmall,
+  )
 })
