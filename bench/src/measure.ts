@@ -13,10 +13,14 @@ export interface Contest {
   /** How many of them one run handles. */
   readonly count: number
   /** Makes what the next run of that side takes; not timed. */
-  prepare?(side: 'ours' | 'reference'): void
+  prepare?(side: Side): unknown
   ours(): unknown
   reference(): unknown
+  /** What that side has made, where its run does not give it; not timed. */
+  made?(side: Side): unknown
 }
+
+export type Side = 'ours' | 'reference'
 
 export interface Repeats {
   /** Runs of each side that do not count. */
@@ -51,19 +55,17 @@ export async function measure(contests: readonly Contest[], { warmUp, rounds }: 
 }
 
 async function runPair(contest: Contest, isReferenceFirst: boolean): Promise<Pair> {
-  const ours = async (): Promise<Timed> => {
-    contest.prepare?.('ours')
-    return timed(() => contest.ours())
-  }
-  const reference = async (): Promise<Timed> => {
-    contest.prepare?.('reference')
-    return timed(() => contest.reference())
-  }
-  const [first, second] = isReferenceFirst ? [reference, ours] : [ours, reference]
-  const a = await first()
-  const b = await second()
+  const [first, second] = isReferenceFirst ? (['reference', 'ours'] as const) : (['ours', 'reference'] as const)
+  const a = await runSide(contest, first)
+  const b = await runSide(contest, second)
   if (a.sum !== b.sum) throw new Error(`${contest.name}: ours and the reference computed different results`)
   return isReferenceFirst ? { ours: b, reference: a } : { ours: a, reference: b }
+}
+
+async function runSide(contest: Contest, side: Side): Promise<Timed> {
+  await contest.prepare?.(side)
+  const { result, ...cost } = await timed(() => contest[side]())
+  return { ...cost, sum: checksum(contest.made === undefined ? result : await contest.made(side)) }
 }
 
 interface Timed extends Cost {
@@ -84,7 +86,7 @@ async function quiet(): Promise<void> {
   }
 }
 
-async function timed(run: () => unknown): Promise<Timed> {
+async function timed(run: () => unknown): Promise<Cost & { readonly result: unknown }> {
   globalThis.gc?.()
   await quiet()
   const wall = performance.now()
@@ -92,7 +94,7 @@ async function timed(run: () => unknown): Promise<Timed> {
   const result = await run()
   const { user, system } = process.cpuUsage(cpu)
   const wallMs = performance.now() - wall
-  return { cpuMs: (user + system) / 1_000, wallMs, sum: checksum(result) }
+  return { cpuMs: (user + system) / 1_000, wallMs, result }
 }
 
 function rowOf({ name, aim, noun, count }: Contest, pairs: readonly Pair[]): Row {

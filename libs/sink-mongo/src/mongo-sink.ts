@@ -1,7 +1,7 @@
 /** The sink for MongoDB: guards in the documents, or writes and ledger in one transaction (E1, E8, E9, E18, E20). */
 import type { BatchPartitionId, Sink, SinkContext, SinkGuarantee, WriteContext } from '@sluice/core'
 import type { ClientSession } from 'mongodb'
-import { writeItems, type BulkTarget, type Item, type Refused } from './bulk.js'
+import { writeItems, type BulkTarget, type Item, type Outlook, type Refused } from './bulk.js'
 import { mongoError } from './errors.js'
 import { guaranteeOf } from './guarantee.js'
 import { Ledger, ownerOf, type Entry } from './ledger.js'
@@ -48,6 +48,7 @@ class MongoSink implements Sink<unknown> {
   readonly #options: MongoSinkOptions<never>
   readonly #mode: Mode
   readonly #ledgerName: string
+  readonly #outlook: Outlook = { isMostlyNew: false }
   #store: Store | undefined
   /** A transaction locks the ledger of its output: partitions take turns. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -181,7 +182,7 @@ class MongoSink implements Sink<unknown> {
     items: readonly Item[],
     session?: ClientSession,
   ): Promise<readonly Refused[]> {
-    const target: BulkTarget = { store, mode: this.#mode, guard, signal, session }
+    const target: BulkTarget = { store, mode: this.#mode, guard, signal, session, outlook: this.#outlook }
     const refused: Refused[] = []
     for (const [name, group] of byCollection(items))
       for (let at = 0; at < group.length; at += chunkSize) {
