@@ -10,8 +10,8 @@ import { MongoClient, type AnyBulkWriteOperation, type Document } from 'mongodb'
 import type { Benchmark, Sizes } from '../benchmark.js'
 import { measure, type Contest } from '../measure.js'
 
-const RECORDS = 6_000
-const PARTITION = 3_000
+const RECORDS = 20_000
+const PARTITION = 10_000
 const CHUNK = 1_000
 const KEYS = 500
 const DATABASE = 'bench'
@@ -69,7 +69,7 @@ export const mongo: Benchmark = {
       const contests: Contest[] = []
       for (const [name, mode] of Object.entries(modes))
         for (const ledger of [false, true]) contests.push(await contestOf(name, mode, ledger, client, sizes))
-      return await measure(contests, sizes.repeats({ warmUp: 2, rounds: 7 }))
+      return await measure(contests, sizes.repeats({ warmUp: 1, rounds: 5 }))
     } finally {
       await client.close(true)
       await server.stop()

@@ -8,14 +8,8 @@ import { DUPLICATE_KEY, isRefusal, messageOf, mongoError, safeText, serverError 
 import type { Guard, Mode, Write } from './modes.js'
 import type { Store } from './store.js'
 
-/** A write with its `_id`: its own, or made of its number. */
-export interface Item {
-  readonly write: Write
-  readonly id: string | undefined
-}
-
 export interface Refused {
-  readonly item: Item
+  readonly write: Write
   readonly message: string
 }
 
@@ -40,7 +34,7 @@ export interface Outlook {
 const WORTH_LOOKING = 100
 
 interface Failure {
-  readonly item: Item
+  readonly write: Write
   readonly code: number | undefined
   readonly message: string
 }
@@ -54,32 +48,32 @@ interface Sent {
 
 /** Makes a document; changes one; makes it where there is none to change. */
 type How = 'make' | 'change' | 'either'
-type HowOf = (item: Item) => How
+type HowOf = (write: Write) => How
 const either: HowOf = () => 'either'
 const change: HowOf = () => 'change'
 const make: HowOf = () => 'make'
 
-/** Writes items of one collection, and gives those that the server refuses; in a transaction the first, and it has then ended. */
-export async function writeItems(
+/** Writes writes of one collection, and gives those that the server refuses; in a transaction the first, and it has then ended. */
+export async function writeAll(
   target: BulkTarget,
   name: string,
-  items: readonly Item[],
+  writes: readonly Write[],
 ): Promise<readonly Refused[]> {
   const { mode, session, outlook } = target
-  if (mode.name === 'custom') return writeInOrder(target, name, items)
-  const { failures, made } = await send(target, name, items, await howOf(target, name, items))
+  if (mode.name === 'custom') return writeInOrder(target, name, writes)
+  const { failures, made } = await send(target, name, writes, await howOf(target, name, writes))
   if (session !== undefined) return failures
-  outlook.isMostlyNew = made * 2 > items.length
+  outlook.isMostlyNew = made * 2 > writes.length
   const duplicates = failures.filter(({ code }) => code === DUPLICATE_KEY)
   const others = failures.filter(({ code }) => code !== DUPLICATE_KEY)
   return [...others, ...(await settleDuplicates(target, name, duplicates))]
 }
 
-async function howOf(target: BulkTarget, name: string, items: readonly Item[]): Promise<HowOf> {
+async function howOf(target: BulkTarget, name: string, writes: readonly Write[]): Promise<HowOf> {
   const { mode, session, outlook } = target
-  if (mode.statement === undefined || !outlook.isMostlyNew || items.length < WORTH_LOOKING || session !== undefined)
+  if (mode.statement === undefined || !outlook.isMostlyNew || writes.length < WORTH_LOOKING || session !== undefined)
     return either
-  const there = new Set((await look(target, name, items)).map(storedKey))
+  const there = new Set((await look(target, name, writes)).map(storedKey))
   // One that appears meanwhile is a duplicate.
   return there.size === 0 ? make : ({ id }) => (there.has(idKey(id)) ? 'either' : 'make')
 }
@@ -95,12 +89,12 @@ async function settleDuplicates(
   const again = await send(
     target,
     name,
-    duplicates.map(({ item }) => item),
+    duplicates.map(({ write }) => write),
     change,
   )
   if (again.matched === duplicates.length) return []
-  const failed = new Set(again.failures.map(({ item }) => item))
-  const rest = duplicates.filter(({ item }) => !failed.has(item))
+  const failed = new Set(again.failures.map(({ write }) => write))
+  const rest = duplicates.filter(({ write }) => !failed.has(write))
   return [...again.failures, ...(await lookUp(target, name, rest))]
 }
 
@@ -108,24 +102,24 @@ async function settleDuplicates(
 async function lookUp(target: BulkTarget, name: string, duplicates: readonly Failure[]): Promise<readonly Failure[]> {
   const { mode, guard } = target
   const path = guard === undefined ? '_id' : guard.path
-  const items = duplicates.map(({ item }) => item)
-  const found = await look(target, name, items, path)
+  const writes = duplicates.map(({ write }) => write)
+  const found = await look(target, name, writes, path)
   const done = new Set<string>()
   for (const document of found) {
     const held = path.split('.').reduce<unknown>((value, field) => (value as Document | undefined)?.[field], document)
     if (guard === undefined || mode.isDone(held, guard)) done.add(storedKey(document))
   }
-  return duplicates.filter(({ item }) => !done.has(idKey(item.id)))
+  return duplicates.filter(({ write }) => !done.has(idKey(write.id)))
 }
 
 /** Those of the documents that there are, with one of their fields. */
 function look(
   { store, signal }: BulkTarget,
   name: string,
-  items: readonly Item[],
+  writes: readonly Write[],
   path = '_id',
 ): Promise<readonly Document[]> {
-  const ids = items.map(({ id = '' }) => id)
+  const ids = writes.map(({ id = '' }) => id)
   // One more than there can be: else the server may expect to be asked for the rest.
   const options = { projection: { [path]: 1 }, batchSize: ids.length + 1 }
   return store.call('looking for documents', signal, () =>
@@ -146,27 +140,27 @@ function storedKey({ _id }: Document): string {
 }
 
 /** One operation after the other; after one that fails, those of the next record. */
-async function writeInOrder(target: BulkTarget, name: string, items: readonly Item[]): Promise<readonly Refused[]> {
+async function writeInOrder(target: BulkTarget, name: string, writes: readonly Write[]): Promise<readonly Refused[]> {
   const refused: Failure[] = []
-  for (let rest = items; rest.length > 0;) {
+  for (let rest = writes; rest.length > 0;) {
     const { failures } = await send(target, name, rest, either)
     const [failure] = failures
     if (failure === undefined) break
     refused.push(failure)
     if (target.session !== undefined) break
-    rest = rest.slice(rest.indexOf(failure.item) + 1)
+    rest = rest.slice(rest.indexOf(failure.write) + 1)
   }
   return refused
 }
 
-async function send(target: BulkTarget, name: string, items: readonly Item[], how: HowOf): Promise<Sent> {
+async function send(target: BulkTarget, name: string, writes: readonly Write[], how: HowOf): Promise<Sent> {
   const { store, mode, signal, session } = target
   const isOrdered = mode.name === 'custom' || session !== undefined
   const options = session && { session }
   return store.call('a bulk write', signal, async () => {
     const collection = store.collection(name)
     const bulk = isOrdered ? collection.initializeOrderedBulkOp(options) : collection.initializeUnorderedBulkOp(options)
-    const origins = fill(bulk, target, items, how)
+    const origins = fill(bulk, target, writes, how)
     if (origins.length === 0) return { matched: 0, made: 0, failures: [] }
     try {
       return sentOf(await bulk.execute(options), [])
@@ -178,23 +172,22 @@ async function send(target: BulkTarget, name: string, items: readonly Item[], ho
 
 type Bulk = Pick<BulkOperationBase, 'addToOperationsList' | 'insert' | 'raw'>
 
-/** Gives the item of each operation. Statements go in as they are: what `raw` makes of operations costs more than all that is done here. */
-function fill(bulk: Bulk, { mode, guard }: BulkTarget, items: readonly Item[], how: HowOf): readonly Item[] {
+/** Gives the write of each operation. Statements go in as they are: what `raw` makes of operations costs more than all that is done here. */
+function fill(bulk: Bulk, { mode, guard }: BulkTarget, writes: readonly Write[], how: HowOf): readonly Write[] {
   const { document, statement } = mode
   if (document === undefined)
-    return items.flatMap((item) =>
-      item.write.operations.map((operation) => {
+    return writes.flatMap((write) =>
+      write.operations.map((operation) => {
         bulk.raw(operation)
-        return item
+        return write
       }),
     )
-  for (const item of items) {
-    const { write, id } = item
-    const way = how(item)
-    if (statement === undefined || way === 'make') bulk.insert(document(write, id, guard))
-    else bulk.addToOperationsList(BatchType.UPDATE, statement(write, id, guard, way === 'either'))
+  for (const write of writes) {
+    const way = how(write)
+    if (statement === undefined || way === 'make') bulk.insert(document(write, guard))
+    else bulk.addToOperationsList(BatchType.UPDATE, statement(write, guard, way === 'either'))
   }
-  return items
+  return writes
 }
 
 type Counts = Pick<BulkWriteResult, 'matchedCount' | 'insertedCount' | 'upsertedCount'>
@@ -210,12 +203,12 @@ interface BulkError {
 type OneOrMore<E> = E | readonly E[]
 
 /** What of it the records are to blame for; all else is thrown. */
-function failedOf(error: unknown, origins: readonly Item[], label: string): Sent {
+function failedOf(error: unknown, origins: readonly Write[], label: string): Sent {
   const { writeErrors = [], result } = error as BulkError
   const failures = [writeErrors].flat().map(({ index, code, errmsg = '' }): Failure => {
-    const [item] = origins.slice(index)
-    if (item === undefined || !isRefusal(code)) throw serverError(Object.assign(new Error(errmsg), { code }), label)
-    return { item, code, message: `MongoDB refuses it: ${safeText(errmsg)}; repair the record, or what is there` }
+    const write = origins[index]
+    if (write === undefined || !isRefusal(code)) throw serverError(Object.assign(new Error(errmsg), { code }), label)
+    return { write, code, message: `MongoDB refuses it: ${safeText(errmsg)}; repair the record, or what is there` }
   })
   const unconfirmed = result?.getWriteConcernError()
   if (unconfirmed !== undefined && unconfirmed !== null) throw notConfirmed(unconfirmed, label)

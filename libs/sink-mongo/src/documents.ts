@@ -61,7 +61,7 @@ function checkFields(fields: object, depth: number): number {
 }
 
 /** Whether no character of it is half a one. Every Node.js that is supported has the method; the types of ES2023 do not. */
-function isWhole(text: string): boolean {
+export function isWhole(text: string): boolean {
   return (text as unknown as { isWellFormed(): boolean }).isWellFormed()
 }
 

@@ -1,22 +1,27 @@
 /** From records to what is written: one write for each document, one for each record where it inserts or runs operations of one's own. */
 import { ObjectId, type AnyBulkWriteOperation, type Document, type UpdateStatement } from 'mongodb'
-import { GUARDS, idKey, requireDocument, requireFields } from './documents.js'
+import { GUARDS, idKey, isWhole, requireDocument, requireFields } from './documents.js'
 import { messageOf, mongoError } from './errors.js'
 import { isCollection, type AnyWrite } from './mongo-sink.config.js'
 
 /** What goes to one document; of `custom`, to several. */
 export interface Write {
   readonly collection: string
-  /** Undefined: the sink makes it of the write's number; of `custom`, there is none. */
-  readonly id: string | undefined
-  /** The records that it is made of. */
-  readonly indexes: number[]
+  /** Undefined until the sink has made it of the write's number; of `custom`, there is none. */
+  id: string | undefined
+  /** The record that it is made of, and those merged into it. Most have none: a list for each would be most of what a partition takes. */
+  readonly index: number
+  others: number[] | undefined
   /** A document, fields to set, or what is added to fields. */
   body: Document
   /** Fields set besides what is added. */
   set: Document
   /** Of `custom`. */
   readonly operations: readonly AnyBulkWriteOperation[]
+}
+
+export function indexesOf({ index, others = [] }: Write): readonly number[] {
+  return [index, ...others]
 }
 
 /** What a record becomes: a write without its place. Made field by field, as spreading them takes longer than all the rest. */
@@ -52,17 +57,12 @@ export interface Mode {
   writeOf(record: unknown): Part
   /** Adds a later write of the same document to an earlier one. */
   merge(into: Write, from: Part): void
-  /** Throws where the sum of what was merged is nothing to write. */
-  check(write: Write): void
+  /** Throws where the sum of what was merged is nothing to write. Default: it never is. */
+  check?(write: Write): void
   /** The document that a write makes where there is none; a new object. Undefined of `custom`. */
-  readonly document?: (write: Write, id: string | undefined, guard: Guard | undefined) => Document
+  readonly document?: (write: Write, guard: Guard | undefined) => Document
   /** What changes the document that there is, or makes it. Undefined of `custom` and `insert`. */
-  readonly statement?: (
-    write: Write,
-    id: string | undefined,
-    guard: Guard | undefined,
-    upsert: boolean,
-  ) => UpdateStatement
+  readonly statement?: (write: Write, guard: Guard | undefined, upsert: boolean) => UpdateStatement
   /**
    * Overwriting ones have one guard for the output: they apply unless the document is of a later batch (E9). What must be done once has a
    * guard for each partition (E20).
@@ -100,7 +100,6 @@ const overwriting = {
   isMerged: true,
   isNumbered: false,
   isOverwriting: true,
-  check: keep,
   isDone: (held: unknown, { batchTime }: Guard) => typeof held === 'number' && held >= batchTime,
 }
 
@@ -111,7 +110,6 @@ function insertMode({ id, document }: AnyWrite): Mode {
     isMerged: false,
     isNumbered,
     merge: keep,
-    check: keep,
     isOverwriting: false,
     isDone: (held, { batchTime }) => isNumbered || held === batchTime,
     writeOf(record) {
@@ -121,7 +119,7 @@ function insertMode({ id, document }: AnyWrite): Mode {
       return partOf(id === undefined ? undefined : idOf(record, id), body)
     },
     // Without a ledger nothing makes an `_id` of its number.
-    document: ({ body }, _id, guard) => wholeOf(_id ?? new ObjectId(), body, isNumbered ? undefined : guard),
+    document: ({ id: _id, body }, guard) => wholeOf(_id ?? new ObjectId(), body, isNumbered ? undefined : guard),
   }
 }
 
@@ -133,8 +131,8 @@ function replaceMode({ id = '_id', document }: AnyWrite): Mode {
     merge(into, { body }) {
       into.body = body
     },
-    document: ({ body }, _id, guard) => wholeOf(_id, body, guard),
-    statement({ body }, _id = '', guard, upsert) {
+    document: ({ id: _id, body }, guard) => wholeOf(_id, body, guard),
+    statement({ id: _id, body }, guard, upsert) {
       // The server takes the `_id` from the filter.
       const u = guard === undefined && !('_id' in body) ? body : wholeOf(_id, body, guard)
       return { q: filterOf(_id, guard), u, upsert }
@@ -151,8 +149,8 @@ function upsertMode({ id = '_id', fields }: AnyWrite): Mode {
     merge(into, { body }) {
       into.body = { ...into.body, ...body }
     },
-    document: ({ body }, _id, guard) => wholeOf(_id, body, guard),
-    statement({ body }, _id = '', guard, upsert) {
+    document: ({ id: _id, body }, guard) => wholeOf(_id, body, guard),
+    statement({ id: _id, body }, guard, upsert) {
       const set = guard === undefined ? body : { [guard.path]: guard.batchTime, ...body }
       // A document of an `_id` alone.
       const u = isEmpty(set) ? { $setOnInsert: { _id } } : { $set: set }
@@ -169,7 +167,7 @@ function wholeOf(_id: unknown, fields: Document, guard: Guard | undefined): Docu
   return whole
 }
 
-function filterOf(_id: string, guard: Guard | undefined): Document {
+function filterOf(_id: unknown, guard: Guard | undefined): Document {
   return guard === undefined ? { _id } : { _id, [guard.path]: guard.condition }
 }
 
@@ -199,9 +197,9 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
         if (typeof value === 'bigint' ? BigInt.asIntN(64, value) !== value : !Number.isFinite(value))
           throw new Error(`the sum of field ${name} in this batch is more than a number holds`)
     },
-    document: ({ body, set: fields }, _id, guard) =>
+    document: ({ id: _id, body, set: fields }, guard) =>
       wholeOf(_id, isEmpty(fields) ? body : { ...body, ...fields }, guard),
-    statement({ body, set: fields }, _id = '', guard, upsert) {
+    statement({ id: _id, body, set: fields }, guard, upsert) {
       const sets = guard === undefined ? fields : { [guard.path]: guard.batchTime, ...fields }
       const u: Document = {}
       if (!isEmpty(body)) u['$inc'] = body
@@ -230,7 +228,6 @@ function customMode({ operations }: AnyWrite): Mode {
     isMerged: false,
     isNumbered: false,
     merge: keep,
-    check: keep,
     isOverwriting: false,
     isDone: () => false,
     writeOf(record) {
@@ -280,22 +277,29 @@ function fieldsFunction(fields: AnyWrite['fields']): (record: unknown) => unknow
 
 export type Reject = (index: number, error: Error) => void
 
+/** The writes of the documents of a collection, by `_id`: texts as they are, all else by its key. */
+interface Documents {
+  readonly texts: Map<string, Write>
+  readonly others: Map<string, Write>
+}
+
 /** The writes of a partition's records, in their order; those of a document one, where its first record was. */
 export class Writes {
   readonly #mode: Mode
-  readonly #collection: (record: unknown) => unknown
-  readonly #merged = new Map<string, Write>()
-  readonly #seen = new Set<string>()
+  readonly #collection: string | ((record: never) => unknown)
+  readonly #documents = new Map<string, Documents>()
   readonly #writes: Write[] = []
 
   constructor(mode: Mode, collection: string | ((record: never) => string)) {
     this.#mode = mode
-    this.#collection = typeof collection === 'string' ? () => collection : (collection as (record: unknown) => unknown)
+    this.#collection = collection
   }
 
   add(record: unknown, index: number, reject: Reject): void {
     try {
-      const collection = this.#collection(record)
+      // No function of this object's own: what V8 has compiled for it goes with it.
+      const given = this.#collection
+      const collection = typeof given === 'string' ? given : given(record as never)
       if (!isCollection(collection)) throw new Error('has no name of a collection')
       this.#add(collection, this.#mode.writeOf(record), index)
     } catch (error) {
@@ -305,38 +309,47 @@ export class Writes {
 
   #add(collection: string, part: Part, index: number): void {
     const { id, body, set, operations } = part
-    const own: Write = { collection, id, indexes: [index], body, set, operations }
-    if (this.#mode.name === 'custom' || this.#mode.isNumbered) {
+    const own: Write = { collection, id, index, others: undefined, body, set, operations }
+    const before = this.#mode.name === 'custom' || this.#mode.isNumbered ? undefined : this.#remember(own)
+    if (before === undefined) {
       this.#writes.push(own)
       return
     }
-    const key = `${collection}\0${keyOf(id)}`
-    if (!this.#mode.isMerged) {
-      // Which of them a document is from could not be told again.
-      if (this.#seen.has(key)) throw new Error('has the _id of another one in its partition')
-      this.#seen.add(key)
-      this.#writes.push(own)
-      return
+    // Which of them a document is from could not be told again.
+    if (!this.#mode.isMerged) throw new Error('has the _id of another one in its partition')
+    this.#mode.merge(before, part)
+    before.others ??= []
+    before.others.push(index)
+  }
+
+  /** The write of the same document that came before. Throws for an `_id` that is none. */
+  #remember(write: Write): Write | undefined {
+    const { collection, id } = write
+    let documents = this.#documents.get(collection)
+    if (documents === undefined) {
+      documents = { texts: new Map(), others: new Map() }
+      this.#documents.set(collection, documents)
     }
-    const before = this.#merged.get(key)
-    if (before === undefined) this.#merged.set(key, own)
-    else {
-      this.#mode.merge(before, part)
-      before.indexes.push(index)
-    }
+    const isText = typeof id === 'string' && isWhole(id)
+    const [map, key] = isText ? [documents.texts, id] : [documents.others, keyOf(id)]
+    const before = map.get(key)
+    if (before === undefined) map.set(key, write)
+    return before
   }
 
   /** All, when all records have been added. */
   end(reject: Reject): readonly Write[] {
-    for (const write of this.#merged.values()) {
+    const { check } = this.#mode
+    if (check === undefined) return this.#writes
+    return this.#writes.filter((write) => {
       try {
-        this.#mode.check(write)
-        this.#writes.push(write)
+        check(write)
+        return true
       } catch (error) {
-        for (const index of write.indexes) reject(index, refusal(`${messageOf(error)}; filter such records`, error))
+        for (const index of indexesOf(write)) reject(index, refusal(`${messageOf(error)}; filter such records`, error))
+        return false
       }
-    }
-    return this.#writes
+    })
   }
 }
 

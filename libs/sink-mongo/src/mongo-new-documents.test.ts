@@ -176,8 +176,8 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
       const [inserting, upserting] = collections.map((each) => each.initializeUnorderedBulkOp())
       for (const [i, body] of bodies.entries()) {
         const write = writeOf(mode, { ...body, key: i })
-        inserting?.insert(mode.document?.(write, write.id, held) ?? {})
-        upserting?.addToOperationsList(BatchType.UPDATE, mode.statement?.(write, write.id, held, true) ?? {})
+        inserting?.insert(mode.document?.(write, held) ?? {})
+        upserting?.addToOperationsList(BatchType.UPDATE, mode.statement?.(write, held, true) ?? {})
       }
       await inserting?.execute()
       await upserting?.execute()
@@ -189,10 +189,10 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
 })
 
 function writeOf(mode: Mode, record: unknown): Write {
-  return { collection: '', indexes: [0], ...mode.writeOf(record) }
+  return { collection: '', index: 0, others: undefined, ...mode.writeOf(record) }
 }
 
 function newDocument(mode: Mode, row: Row, batchTime: number): Document {
   const write = writeOf(mode, row)
-  return mode.document?.(write, write.id, guardOf(mode, 'owner', batchTime, 0)) ?? {}
+  return mode.document?.(write, guardOf(mode, 'owner', batchTime, 0)) ?? {}
 }
