@@ -283,36 +283,43 @@ interface Documents {
   readonly others: Map<string, Write>
 }
 
-/** The writes of a partition's records, in their order; those of a document one, where its first record was. */
-export class Writes {
+/** The writes of a partition so far, in the order of its records; those of a document one, where its first record was. */
+export interface Gathered {
+  readonly writes: Write[]
+  readonly documents: Map<string, Documents>
+}
+
+export function nothingGathered(): Gathered {
+  return { writes: [], documents: new Map() }
+}
+
+/** Makes writes of records. One for the life of a sink: what V8 compiles for an object of private fields goes with the last one of its kind. */
+export class Gatherer {
   readonly #mode: Mode
   readonly #collection: string | ((record: never) => unknown)
-  readonly #documents = new Map<string, Documents>()
-  readonly #writes: Write[] = []
 
   constructor(mode: Mode, collection: string | ((record: never) => string)) {
     this.#mode = mode
     this.#collection = collection
   }
 
-  add(record: unknown, index: number, reject: Reject): void {
+  add(to: Gathered, record: unknown, index: number, reject: Reject): void {
     try {
-      // No function of this object's own: what V8 has compiled for it goes with it.
       const given = this.#collection
       const collection = typeof given === 'string' ? given : given(record as never)
       if (!isCollection(collection)) throw new Error('has no name of a collection')
-      this.#add(collection, this.#mode.writeOf(record), index)
+      this.#add(to, collection, this.#mode.writeOf(record), index)
     } catch (error) {
       reject(index, refusal(`the record ${messageOf(error)}; repair or filter such records`, error))
     }
   }
 
-  #add(collection: string, part: Part, index: number): void {
+  #add(to: Gathered, collection: string, part: Part, index: number): void {
     const { id, body, set, operations } = part
     const own: Write = { collection, id, index, others: undefined, body, set, operations }
-    const before = this.#mode.name === 'custom' || this.#mode.isNumbered ? undefined : this.#remember(own)
+    const before = this.#mode.name === 'custom' || this.#mode.isNumbered ? undefined : remember(to.documents, own)
     if (before === undefined) {
-      this.#writes.push(own)
+      to.writes.push(own)
       return
     }
     // Which of them a document is from could not be told again.
@@ -322,26 +329,11 @@ export class Writes {
     before.others.push(index)
   }
 
-  /** The write of the same document that came before. Throws for an `_id` that is none. */
-  #remember(write: Write): Write | undefined {
-    const { collection, id } = write
-    let documents = this.#documents.get(collection)
-    if (documents === undefined) {
-      documents = { texts: new Map(), others: new Map() }
-      this.#documents.set(collection, documents)
-    }
-    const isText = typeof id === 'string' && isWhole(id)
-    const [map, key] = isText ? [documents.texts, id] : [documents.others, keyOf(id)]
-    const before = map.get(key)
-    if (before === undefined) map.set(key, write)
-    return before
-  }
-
   /** All, when all records have been added. */
-  end(reject: Reject): readonly Write[] {
+  end({ writes }: Gathered, reject: Reject): readonly Write[] {
     const { check } = this.#mode
-    if (check === undefined) return this.#writes
-    return this.#writes.filter((write) => {
+    if (check === undefined) return writes
+    return writes.filter((write) => {
       try {
         check(write)
         return true
@@ -351,6 +343,21 @@ export class Writes {
       }
     })
   }
+}
+
+/** The write of the same document that came before. Throws for an `_id` that is none. */
+function remember(all: Map<string, Documents>, write: Write): Write | undefined {
+  const { collection, id } = write
+  let documents = all.get(collection)
+  if (documents === undefined) {
+    documents = { texts: new Map(), others: new Map() }
+    all.set(collection, documents)
+  }
+  const isText = typeof id === 'string' && isWhole(id)
+  const [map, key] = isText ? [documents.texts, id] : [documents.others, keyOf(id)]
+  const before = map.get(key)
+  if (before === undefined) map.set(key, write)
+  return before
 }
 
 function keyOf(id: unknown): string {

@@ -5,7 +5,17 @@ import { writeAll, type BulkTarget, type Outlook, type Refused } from './bulk.js
 import { mongoError } from './errors.js'
 import { guaranteeOf } from './guarantee.js'
 import { Ledger, ownerOf, type Entry } from './ledger.js'
-import { guardOf, indexesOf, planMode, refusal, Writes, type Guard, type Mode, type Write } from './modes.js'
+import {
+  guardOf,
+  indexesOf,
+  planMode,
+  refusal,
+  Gatherer,
+  nothingGathered,
+  type Guard,
+  type Mode,
+  type Write,
+} from './modes.js'
 import {
   checkOptions,
   DEFAULT_CALL_TIMEOUT_MS,
@@ -47,6 +57,7 @@ class MongoSink implements Sink<unknown> {
   readonly settledIndexes?: (id: BatchPartitionId) => Promise<readonly number[]>
   readonly #options: MongoSinkOptions<never>
   readonly #mode: Mode
+  readonly #gatherer: Gatherer
   readonly #ledgerName: string
   readonly #outlook: Outlook = { isMostlyNew: false }
   #store: Store | undefined
@@ -57,6 +68,7 @@ class MongoSink implements Sink<unknown> {
     checkOptions(options)
     this.#options = options
     this.#mode = planMode(options as unknown as AnyWrite)
+    this.#gatherer = new Gatherer(this.#mode, options.collection)
     this.#ledgerName = options.ledgerCollection ?? DEFAULT_LEDGER
     const { collection, database, mode, ledger = true } = options
     this.target = `${mode} ${database}.${typeof collection === 'string' ? collection : '*'}`
@@ -107,16 +119,16 @@ class MongoSink implements Sink<unknown> {
     chunks: AsyncIterable<readonly unknown[]>,
     { signal, reject }: WriteContext,
   ): Promise<{ writes: readonly Write[]; chunkSize: number }> {
-    const writes = new Writes(this.#mode, this.#options.collection)
+    const gathered = nothingGathered()
     let index = 0
     let chunkSize = 1
     for await (const chunk of chunks) {
       signal.throwIfAborted()
-      for (const record of chunk) writes.add(record, index++, reject)
+      for (const record of chunk) this.#gatherer.add(gathered, record, index++, reject)
       chunkSize = Math.max(chunkSize, chunk.length)
     }
     signal.throwIfAborted()
-    return { writes: writes.end(reject), chunkSize }
+    return { writes: this.#gatherer.end(gathered, reject), chunkSize }
   }
 
   /** Guards in the documents: the ledger is asked before, and told after. */
