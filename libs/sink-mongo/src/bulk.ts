@@ -32,6 +32,8 @@ export interface Outlook {
 
 /** Fewer are not worth a call. */
 const WORTH_LOOKING = 100
+/** Of one question, which the server takes up to 16 MiB of. */
+const MOST_IDS = 1_000
 
 interface Failure {
   readonly write: Write
@@ -113,21 +115,25 @@ async function lookUp(target: BulkTarget, name: string, duplicates: readonly Fai
 }
 
 /** Those of the documents that there are, with one of their fields. */
-function look(
+async function look(
   { store, signal }: BulkTarget,
   name: string,
   writes: readonly Write[],
   path = '_id',
 ): Promise<readonly Document[]> {
-  const ids = writes.map(({ id = '' }) => id)
-  // One more than there can be: else the server may expect to be asked for the rest.
-  const options = { projection: { [path]: 1 }, batchSize: ids.length + 1 }
-  return store.call('looking for documents', signal, () =>
-    store
-      .collection(name)
-      .find({ _id: { $in: ids } }, options)
-      .toArray(),
-  )
+  const found: Document[] = []
+  for (let at = 0; at < writes.length; at += MOST_IDS) {
+    const ids = writes.slice(at, at + MOST_IDS).map(({ id = '' }) => id)
+    // One more than there can be: else the server may expect to be asked for the rest.
+    const options = { projection: { [path]: 1 }, batchSize: ids.length + 1 }
+    const query = () =>
+      store
+        .collection(name)
+        .find({ _id: { $in: ids } }, options)
+        .toArray()
+    found.push(...(await store.call('looking for documents', signal, query)))
+  }
+  return found
 }
 
 /** Of somebody else's document the `_id` may be a number of a type that the sink takes none of. */

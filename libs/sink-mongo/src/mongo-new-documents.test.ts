@@ -82,6 +82,19 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
     await sink.close?.()
   })
 
+  test('it asks for at most 1,000 of them at once', async () => {
+    const [drive, name] = [new Drive(), newName()]
+    const sink = sinkOf(name, 'increment')
+    await drive.open(sink)
+    await drive.write(sink, rows(0, 200))
+    sent()
+    await drive.write(sink, rows(0, 2_001), { size: 5_000, id: { batchTime: 2_000 } })
+    expect(sent()).toEqual(['find', 'find', 'find', 'insert', 'update'])
+    const expected = rows(0, 2_001).map((_, i) => (i < 200 ? 2 : 1))
+    expect((await plain(name)).map((each) => (each as unknown as Row).by)).toEqual(expected)
+    await sink.close?.()
+  })
+
   test('E20: a replay finds what it has inserted, and adds only what is missing', async () => {
     const [drive, name] = [new Drive(), newName()]
     const sink = sinkOf(name, 'increment')
