@@ -1,10 +1,10 @@
-/** Measures two ways of computing the same, side by side in one process, and checks that they do compute the same. */
+/** Measures two ways of computing the same, side by side, and checks that they do compute the same. */
 import { checksum } from './checksum.js'
 import type { Row } from './row.js'
 import { median, spreadOf } from './stats.js'
 
-/** Ours against a reference. */
-export interface Contest {
+/** What is compared. */
+interface Subject {
   readonly name: string
   /** Least ratio wanted. */
   readonly aim: number
@@ -12,6 +12,10 @@ export interface Contest {
   readonly noun: string
   /** How many of them one run handles. */
   readonly count: number
+}
+
+/** Ours against a reference, both in this process. */
+export interface Contest extends Subject {
   /** Makes what the next run of that side takes; not timed. */
   prepare?(side: Side): unknown
   ours(): unknown
@@ -20,7 +24,13 @@ export interface Contest {
   made?(side: Side): unknown
 }
 
-export type Side = 'ours' | 'reference'
+type Side = 'ours' | 'reference'
+
+/** Ours against a reference, each of which says itself what it cost: see {@link Contestant}. */
+export interface TimedContest extends Subject {
+  ours(): Promise<Timed>
+  reference(): Promise<Timed>
+}
 
 export interface Repeats {
   /** Runs of each side that do not count. */
@@ -39,11 +49,24 @@ interface Pair {
   readonly reference: Cost
 }
 
+/** As {@link measureTimed}. The heap is collected before each run, so that nobody pays for another's garbage. */
+export function measure(contests: readonly Contest[], repeats: Repeats): Promise<Row[]> {
+  const timedContests = contests.map((contest): TimedContest => {
+    const side = (name: Side) => async (): Promise<Timed> => {
+      await contest.prepare?.(name)
+      const cost = await timed(() => contest[name]())
+      return contest.made === undefined ? cost : { ...cost, sum: checksum(await contest.made(name)) }
+    }
+    return { ...contest, ours: side('ours'), reference: side('reference') }
+  })
+  return measureTimed(timedContests, repeats)
+}
+
 /**
  * Runs all contests interleaved: in each round every contest once, ours first in one round (A B) and the reference first
- * in the next (B A). The heap is collected before each run, so that nobody pays for another's garbage.
+ * in the next (B A).
  */
-export async function measure(contests: readonly Contest[], { warmUp, rounds }: Repeats): Promise<Row[]> {
+export async function measureTimed(contests: readonly TimedContest[], { warmUp, rounds }: Repeats): Promise<Row[]> {
   const pairs = contests.map((): Pair[] => [])
   for (let round = -warmUp; round < rounds; round++) {
     for (const [i, contest] of contests.entries()) {
@@ -54,21 +77,16 @@ export async function measure(contests: readonly Contest[], { warmUp, rounds }: 
   return contests.map((contest, i) => rowOf(contest, pairs[i] ?? []))
 }
 
-async function runPair(contest: Contest, isReferenceFirst: boolean): Promise<Pair> {
+async function runPair(contest: TimedContest, isReferenceFirst: boolean): Promise<Pair> {
   const [first, second] = isReferenceFirst ? (['reference', 'ours'] as const) : (['ours', 'reference'] as const)
-  const a = await runSide(contest, first)
-  const b = await runSide(contest, second)
+  const a = await contest[first]()
+  const b = await contest[second]()
   if (a.sum !== b.sum) throw new Error(`${contest.name}: ours and the reference computed different results`)
   return isReferenceFirst ? { ours: b, reference: a } : { ours: a, reference: b }
 }
 
-async function runSide(contest: Contest, side: Side): Promise<Timed> {
-  await contest.prepare?.(side)
-  const { result, ...cost } = await timed(() => contest[side]())
-  return { ...cost, sum: checksum(contest.made === undefined ? result : await contest.made(side)) }
-}
-
-interface Timed extends Cost {
+export interface Timed extends Cost {
+  /** Of the result. */
   readonly sum: number
 }
 
@@ -86,18 +104,23 @@ async function quiet(): Promise<void> {
   }
 }
 
-async function timed(run: () => unknown): Promise<Cost & { readonly result: unknown }> {
+async function timed(run: () => unknown): Promise<Timed> {
   globalThis.gc?.()
   await quiet()
+  return costOf(run)
+}
+
+/** What a run costs this process, with all its threads. */
+export async function costOf(run: () => unknown): Promise<Timed> {
   const wall = performance.now()
   const cpu = process.cpuUsage()
   const result = await run()
   const { user, system } = process.cpuUsage(cpu)
   const wallMs = performance.now() - wall
-  return { cpuMs: (user + system) / 1_000, wallMs, result }
+  return { cpuMs: (user + system) / 1_000, wallMs, sum: checksum(result) }
 }
 
-function rowOf({ name, aim, noun, count }: Contest, pairs: readonly Pair[]): Row {
+function rowOf({ name, aim, noun, count }: Subject, pairs: readonly Pair[]): Row {
   const ratios = pairs.map(({ ours, reference }) => reference.cpuMs / ours.cpuMs)
   const { median: ratio, low, high } = spreadOf(ratios)
   const rate = (costs: readonly number[]): number => count / 1_000 / median(costs)

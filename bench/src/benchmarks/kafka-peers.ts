@@ -11,7 +11,7 @@ import type { Benchmark } from '../benchmark.js'
 import { measure } from '../measure.js'
 import type { Row } from '../row.js'
 import { median, spreadOf } from '../stats.js'
-import { countByNewStream, lastByte } from './kafka.js'
+import { countByNewStream, lastByte } from './kafka-rows.js'
 import { withKafka, type BenchKafka } from './kafka-topics.js'
 
 const ROWS = 1_000_000

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Instances } from './instances.js'
-import { identify, identifySelf, isAlive, type ProcessIdentity } from './process-identity.js'
+import { identify, identifySelf, isAlive, isStopped, type ProcessIdentity } from './process-identity.js'
 import type { ServiceModule, StartContext } from './service.js'
 import { StateFiles, type InstanceState } from './state.js'
 
@@ -247,7 +247,10 @@ describe('instances', () => {
     await server!.restart()
     expect(server!.pid).not.toBe(first)
     expect((await only()).processes[0]!.pid).toBe(server!.pid)
+    const identity = (await identify(server!.pid))!
+    expect(await isStopped(identity)).toBe(false)
     await server!.pause()
+    expect(await isStopped(identity)).toBe(true)
     expect(await server!.isRunning()).toBe(true)
     await server!.resume()
     await server!.terminate()

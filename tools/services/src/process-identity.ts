@@ -1,6 +1,6 @@
 /** Who a process is, so that another one that got the same number later is never taken for it. */
 import { execFile } from 'node:child_process'
-import { readFile, readlink } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { errnoOf, ServiceError } from './errors.js'
 
@@ -39,19 +39,36 @@ export async function sendSignal(identity: ProcessIdentity, signal: NodeJS.Signa
   }
 }
 
+/** Whether all threads of the process are stopped: SIGSTOP reaches one of them first, and the others go on until that one had its turn. */
+export async function isStopped({ pid }: ProcessIdentity): Promise<boolean> {
+  if (process.platform !== 'linux') return (await posixState(pid)).startsWith('T')
+  const threads = await readdir(`/proc/${String(pid)}/task`).catch(() => [])
+  const states = await Promise.all(threads.map((thread) => linuxFields(`${String(pid)}/task/${thread}`)))
+  return states.every((fields) => fields === undefined || ['T', 't', 'Z', 'X'].includes(fields[0] ?? ''))
+}
+
 async function linuxBirth(pid: number): Promise<string | undefined> {
-  let stat: string
+  const fields = await linuxFields(String(pid))
+  // What was killed stays listed until its parent has asked for its end.
+  if (fields === undefined || fields[0] === 'Z' || fields[0] === 'X') return undefined
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
+  return `${boot.trim()} ${await readlink('/proc/self/ns/pid')} ${fields[19] ?? ''}`
+}
+
+/** What /proc tells of a process or thread from its state on (field 3): field 22 is the start in ticks since boot. */
+async function linuxFields(path: string): Promise<readonly string[] | undefined> {
   try {
-    stat = await readFile(`/proc/${String(pid)}/stat`, 'utf8')
+    const stat = await readFile(`/proc/${path}/stat`, 'utf8')
+    // The name in brackets may hold spaces and brackets.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
     return undefined
   }
-  // The name in brackets may hold spaces and brackets. Field 3 is the state, field 22 the start in ticks since boot.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  // What was killed stays listed until its parent has asked for its end.
-  if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
-  return `${boot.trim()} ${await readlink('/proc/self/ns/pid')} ${fields[19] ?? ''}`
+}
+
+async function posixState(pid: number): Promise<string> {
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'state=', '-p', String(pid)]).catch(() => ({ stdout: '' }))
+  return stdout.trim()
 }
 
 async function posixBirth(pid: number): Promise<string | undefined> {

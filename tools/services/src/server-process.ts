@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, ServiceError } from './errors.js'
-import { identify, isAlive, sendSignal, type ProcessIdentity } from './process-identity.js'
+import { identify, isAlive, isStopped, sendSignal, type ProcessIdentity } from './process-identity.js'
 
 const LOOK_MS = 50
 const PROBE_MS = 15_000
@@ -41,7 +41,7 @@ export interface ServerProcess {
   kill(): Promise<void>
   /** Asks it to end (SIGTERM) and waits until it has. */
   terminate(): Promise<void>
-  /** Freezes it (SIGSTOP): its connections stay, and nobody answers. */
+  /** Freezes it (SIGSTOP): its connections stay, and nobody answers. Resolves when all of its threads are stopped. */
   pause(): Promise<void>
   /** Lets it go on (SIGCONT). */
   resume(): Promise<void>
@@ -126,7 +126,8 @@ export class LaunchedProcess implements ServerProcess {
   }
 
   async pause(): Promise<void> {
-    await sendSignal(this.#identity, 'SIGSTOP')
+    if (!(await sendSignal(this.#identity, 'SIGSTOP'))) return
+    while ((await isAlive(this.#identity)) && !(await isStopped(this.#identity))) await sleep(LOOK_MS)
   }
 
   async resume(): Promise<void> {

@@ -63,7 +63,7 @@ describe('a task comes back equal from bytes', () => {
     { kind: 'zip', operator, inputs: two, fn: plus },
     { kind: 'partition', operator, input: numbers, fn: plus, index: 4 },
     { kind: 'async-map', operator, input: numbers, fn: plus, concurrency: 3 },
-    { kind: 'unpack', operator, block: 'b', fn: unpackLines },
+    { kind: 'unpack', operator, block: 'b', records: 1, fn: unpackLines },
     { kind: 'cached', block: 'c', level: 'disk', input: numbers },
   ]
   test.each(sources.map((source) => [source.kind, source] as const))('source %s', (_, source) => {

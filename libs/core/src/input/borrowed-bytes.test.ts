@@ -122,7 +122,7 @@ describe('bytes that the receiver wants back', () => {
       }
       const env = { info: {}, lend: () => ({ records: [1, 2, 3], giveBack }) } as unknown as TaskEnv
       const read = async (): Promise<void> => {
-        for await (const chunk of openSource({ kind: 'unpack', operator: 'in', block: 'a', fn }, env)) {
+        for await (const chunk of openSource({ kind: 'unpack', operator: 'in', block: 'a', records: 3, fn }, env)) {
           expect(giveBack).not.toHaveBeenCalled()
           if (how === 'in part' && chunk[0] === 2) break
         }

@@ -81,6 +81,25 @@ test('records and packed bytes in turn keep their order, in blocks of their own'
   await ssc.stop({ graceful: false })
 })
 
+test('count() of an RDD and of a stream unpacks nothing; behind an operator it does', async () => {
+  let unpacked = 0
+  const receiver = new LineReceiver((bytes) => {
+    unpacked++
+    return unpackLines(bytes)
+  })
+  const { ssc, batch } = harness()
+  const counts: number[] = []
+  const stream = ssc.receiverStream<string>(receiver)
+  stream.foreachRDD(async (rdd) => void counts.push(await rdd.count(), unpacked))
+  stream.count().foreachRDD(async (rdd) => void counts.push(...(await rdd.collect()), unpacked))
+  stream.foreachRDD(async (rdd) => void counts.push(await rdd.filter((line) => line !== 'b').count(), unpacked))
+  await ssc.start()
+  await receiver.lines('a', 'b', 'c')
+  await batch()
+  expect(counts).toEqual([3, 0, 3, 0, 2, 1])
+  await ssc.stop({ graceful: false })
+})
+
 test('each receiver of a stream unpacks its own blocks', async () => {
   const upper: Unpack = (bytes) => unpackLines(bytes).map((line) => line.toUpperCase())
   const receivers = [new LineReceiver(), new LineReceiver(upper)]

@@ -223,11 +223,11 @@ export class ReceiverStream extends InputStream {
     return (data as ReceiverPlan).blocks.map((block) => this.#source(block))
   }
 
-  #source({ id, packed, receiver }: PlannedBlock): Source {
+  #source({ id, packed, records, receiver }: PlannedBlock): Source {
     if (this.#lost.has(id)) return { kind: 'records', records: [] }
     if (!packed) return { kind: 'block', id }
     const fn = this.#receivers[receiver]?.unpack ?? noUnpack
-    return { kind: 'unpack', operator: this.id, block: id, fn }
+    return { kind: 'unpack', operator: this.id, block: id, records, fn }
   }
 
   protected async committed(data: unknown): Promise<void> {

@@ -9,7 +9,7 @@ import type { Logger } from '../observe/logger.js'
 export type SourcePosition = Readonly<Record<string, bigint>>
 
 export interface PackedOptions {
-  /** How many records the bytes are: batches, listeners and rate limits count by it. */
+  /** How many records the bytes are: batches, listeners, rate limits and `count()` go by it. */
   readonly records: number
   readonly position?: SourcePosition | undefined
   /**

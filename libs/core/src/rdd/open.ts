@@ -8,8 +8,8 @@ import { sortedChunks } from './sort.js'
 import { asyncMappedChunks, cartesianChunks, partitionFunctionChunks, zippedChunks } from './partition-functions.js'
 import type { AnyFunction } from './functions.js'
 import type { BlockRecords, Chunks, Pipeline, Source, TaskEnv } from './pipeline.js'
-import { CountOut, FoldOut, refusePromise } from './out.js'
-import { explained, ownRecords, pipelineChunks, runPipeline } from './run.js'
+import { FoldOut, refusePromise } from './out.js'
+import { countPipeline, explained, ownRecords, pipelineChunks, runPipeline } from './run.js'
 
 const RANGE_CHUNK = 4_096
 
@@ -97,9 +97,7 @@ async function* countedChunk(
   { operator, input }: Extract<Source, { kind: 'count' }>,
   env: TaskEnv,
 ): AsyncGenerator<readonly unknown[]> {
-  const out = new CountOut(operator)
-  await runPipeline(input, out, env)
-  yield [out.count]
+  yield [await countPipeline(input, operator, env)]
 }
 
 async function* foldedChunk(

@@ -80,8 +80,14 @@ export type Source =
       readonly fn: AnyFunction
       readonly concurrency: number
     }
-  /** A block of packed bytes, in pieces, of which `fn` makes the records; it keeps nothing of a piece. */
-  | { readonly kind: 'unpack'; readonly operator: string; readonly block: string; readonly fn: AnyFunction }
+  /** A block of packed bytes, in pieces, of which `fn` makes `records` records; it keeps nothing of a piece. */
+  | {
+      readonly kind: 'unpack'
+      readonly operator: string
+      readonly block: string
+      readonly records: number
+      readonly fn: AnyFunction
+    }
   | { readonly kind: 'cached'; readonly block: string; readonly level: StorageLevel; readonly input: Pipeline }
   /** Of the driver only: never leaves it. */
   | {

@@ -6,8 +6,8 @@ import { builtinFunction } from './builtins.js'
 import { isFrozenWrite } from './freeze.js'
 import type { AnyFunction } from './functions.js'
 import type { Op, TaskInfo } from './op.js'
-import { CollectOut, type Out } from './out.js'
-import type { Chunks, Pacer, Pipeline, TaskEnv } from './pipeline.js'
+import { CollectOut, CountOut, type Out } from './out.js'
+import type { Chunks, Pacer, Pipeline, Source, TaskEnv } from './pipeline.js'
 
 /** Runs all records of the pipeline into `out`. Resolves early when `out` is full. */
 export async function runPipeline(pipeline: Pipeline, out: Out, env: TaskEnv): Promise<void> {
@@ -26,6 +26,20 @@ export async function runPipeline(pipeline: Pipeline, out: Out, env: TaskEnv): P
     if (rest !== undefined) await rest
     if (out.full === true) return
   }
+}
+
+/** How many records the pipeline gives; where the source knows, none of them is made. */
+export async function countPipeline(pipeline: Pipeline, operator: string, env: TaskEnv): Promise<number> {
+  const known = pipeline.ops.length === 0 ? await knownCount(pipeline.source) : undefined
+  if (known !== undefined) return known
+  const out = new CountOut(operator)
+  await runPipeline(pipeline, out, env)
+  return out.count
+}
+
+function knownCount(source: Source): number | Promise<number> | undefined {
+  if (source.kind === 'unpack') return source.records
+  return source.kind === 'driver' ? source.count?.() : undefined
 }
 
 /** The records of the pipeline, chunk by chunk. */

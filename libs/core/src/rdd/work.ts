@@ -1,12 +1,20 @@
 /** What a task does with its records, as data, and the doing of it. */
 import { isSluiceError, SluiceError } from '../errors.js'
-import { CollectOut, CombineOut, CountOut, EachOut, FoldOut, BucketOut, refusePromise, type Aggregator } from './out.js'
+import { CollectOut, CombineOut, EachOut, FoldOut, BucketOut, refusePromise, type Aggregator } from './out.js'
 import type { AnyFunction } from './functions.js'
 import type { TaskInfo } from './op.js'
 import type { Chunks, Pipeline, TaskEnv } from './pipeline.js'
 import { deepCopy } from './copy.js'
 import { compareNatural, type Compare } from './order.js'
-import { explained, ownRecords, pipelineChunks, pipelineRecords, politeChunks, runPipeline } from './run.js'
+import {
+  countPipeline,
+  explained,
+  ownRecords,
+  pipelineChunks,
+  pipelineRecords,
+  politeChunks,
+  runPipeline,
+} from './run.js'
 import { seededRandom, seedOf } from '../time/random.js'
 import { boundsOf } from './partitioner.js'
 import { ShuffleWriter, type ShuffleOutput } from './shuffle-writer.js'
@@ -59,7 +67,7 @@ export async function performWork({ pipeline, work, info }: Task, env: TaskEnv):
     case 'collect':
       return collect(pipeline, work.limit, info, env)
     case 'count':
-      return count(pipeline, info, env)
+      return countPipeline(pipeline, info.operator, env)
     case 'fold':
       return fold(pipeline, work, info, env)
     case 'each':
@@ -92,14 +100,6 @@ async function collect(pipeline: Pipeline, limit: number, info: TaskInfo, env: T
   const out = new CollectOut(info.operator, limit)
   await runPipeline(pipeline, out, env)
   return out.records.slice(0, limit)
-}
-
-async function count(pipeline: Pipeline, info: TaskInfo, env: TaskEnv): Promise<number> {
-  const { source, ops } = pipeline
-  if (ops.length === 0 && source.kind === 'driver' && source.count !== undefined) return source.count()
-  const out = new CountOut(info.operator)
-  await runPipeline(pipeline, out, env)
-  return out.count
 }
 
 /** The folded value, or undefined for no record and no start. */

@@ -131,17 +131,17 @@ function codecTests(kit: Kit): void {
     expect(await readRows(client, topic, { to })).toEqual(await oracleRows(kit, topic))
   })
 
-  it('names the topic where it cannot read a codec', async () => {
-    if (client.supports.compression.includes('zstd')) return
+  it('reads a codec, or names the topic where it cannot', async () => {
     const topic = await newTopic()
-    await kcat(
-      topic,
-      valuesOf(400)
-        .map(({ value }) => String(value))
-        .join('\n'),
-      ['-z', 'zstd'],
-    )
-    await expect(readRows(client, topic, { to: 1n })).rejects.toMatchObject({
+    // kcat sends as it is what would not become smaller, as a record that it sends alone might.
+    const value = 'z'.repeat(10_000)
+    await kcat(topic, value, ['-z', 'zstd'])
+    const rows = readRows(client, topic, { to: 1n })
+    if (client.supports.compression.includes('zstd')) {
+      expect(await rows).toMatchObject([{ offset: 0n, value: Buffer.from(value).toString('base64') }])
+      return
+    }
+    await expect(rows).rejects.toMatchObject({
       code: 'CODEC_MISSING',
       message: expect.stringMatching(topic) as unknown,
     })
