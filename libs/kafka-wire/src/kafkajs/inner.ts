@@ -61,6 +61,13 @@ interface TopicOffsets {
   readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
 }
 
+interface JoinAnswer {
+  readonly memberId: string
+  readonly generationId: number
+  readonly leaderId: string
+  readonly members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[]
+}
+
 export interface Broker {
   /** The first for everything but fetches, the second for these. */
   readonly connectionPool: { readonly pool: readonly Connection[] }
@@ -70,6 +77,10 @@ export interface Broker {
   metadata(topics: readonly string[]): Promise<{ readonly topicMetadata: readonly TopicAnswer[] }>
   listOffsets(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
   offsetCommit(request: object): Promise<unknown>
+  joinGroup(request: object): Promise<JoinAnswer>
+  syncGroup(request: object): Promise<{ readonly memberAssignment: Buffer }>
+  heartbeat(request: object): Promise<unknown>
+  leaveGroup(request: object): Promise<unknown>
   offsetFetch(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
 }
 

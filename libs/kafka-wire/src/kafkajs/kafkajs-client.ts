@@ -19,6 +19,7 @@ import { byTopic } from '../offsets.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
 import { connectionsOf, createCluster, dropConnection, dropConnections, mendKafkajs, retire } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
+import { KafkajsGroup } from './kafkajs-group.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 import type { KafkajsOutlet } from './kafkajs-outlet.js'
 import { KafkajsProducers } from './kafkajs-producers.js'
@@ -44,6 +45,7 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
   readonly compression: readonly Compression[]
   readonly failures = { toSluice, typeOf }
   readonly producers: KafkajsProducers
+  readonly #kafka: Kafka
   readonly #cluster: Cluster
   readonly #fetcher: KafkajsFetcher
 
@@ -51,6 +53,7 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     mendKafkajs()
     this.compression = compressionsOf(parts.codecs)
     const kafka = newKafka(options)
+    this.#kafka = kafka
     this.#cluster = createCluster(kafka)
     this.#fetcher = new KafkajsFetcher(this.#cluster, parts)
     const partitionsOf = async (topic: string, signal?: AbortSignal) => {
@@ -128,6 +131,10 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
   async commit(groupId: string, offsets: readonly TopicPartitionOffset[]): Promise<void> {
     const request = { groupId, groupGenerationId: NO_GENERATION, memberId: '', topics: byTopic(offsets) }
     await (await this.#coordinator(groupId)).offsetCommit(request)
+  }
+
+  group(group: string): KafkajsGroup {
+    return new KafkajsGroup(createCluster(this.#kafka), group)
   }
 
   async failed(error: unknown): Promise<void> {
