@@ -11,6 +11,7 @@ import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
 import { kafkaPeers } from './kafka-peers.js'
+import { kafkaReceiver } from './kafka-receiver.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -44,6 +45,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafkaMemory,
   files,
   kafkaPeers,
+  kafkaReceiver,
   sql,
   store,
   wal,

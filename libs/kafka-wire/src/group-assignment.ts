@@ -17,7 +17,9 @@ export function assignPartitions(
   const sorted = members.toSorted((a, b) => (a.memberId < b.memberId ? -1 : 1))
   const assigned = new Map(sorted.map(({ memberId }) => [memberId, [] as TopicPartition[]]))
   for (const { topic, partitions } of topics.toSorted((a, b) => (a.topic < b.topic ? -1 : 1))) {
-    const asking = sorted.filter((member) => member.topics.includes(topic)).map(({ memberId }) => assigned.get(memberId))
+    const asking = sorted
+      .filter((member) => member.topics.includes(topic))
+      .map(({ memberId }) => assigned.get(memberId))
     for (const { partition } of partitions) {
       const [first, ...others] = asking
       const least = others.reduce((a, b) => ((b?.length ?? 0) < (a?.length ?? 0) ? b : a), first)

@@ -183,7 +183,9 @@ class Generation implements GroupGeneration {
         const type = failures.typeOf(error)
         const isOver = type !== undefined && (type === REBALANCING || OUT.has(type))
         if (isOver) this.#end(`its commit was refused (${type})`)
-        throw isOver ? brokerRefused({ type, doing, isRetryable: false, cause: error }) : failures.toSluice(error, doing)
+        throw isOver
+          ? brokerRefused({ type, doing, isRetryable: false, cause: error })
+          : failures.toSluice(error, doing)
       }
     })
     await within(limits, work)

@@ -2,12 +2,7 @@
 import type { BatchInfo, DStream, Receiver, ReceiverStreamOptions, StreamingListener } from '@sluice/core'
 import { decodingOf } from './decode/chunk-decoder.js'
 import type { Deserializer } from './decode/deserializer.js'
-import {
-  consumersOf,
-  invalid,
-  receiverSettings,
-  type KafkaReceiverStreamOptions,
-} from './kafka-receiver.config.js'
+import { consumersOf, invalid, receiverSettings, type KafkaReceiverStreamOptions } from './kafka-receiver.config.js'
 import { clientOf, withoutUndecodable } from './kafka-stream.js'
 import { Claims } from './receiver/claims.js'
 import { KafkaReceiver } from './receiver/kafka-receiver.js'

@@ -38,7 +38,11 @@ export function kafkaDirectStream<K = Buffer, V = Buffer, T = KafkaRecord<K | nu
 type DeadLetter = Exclude<KafkaDecodeOptions<unknown, unknown, unknown>['onDecodeError'], 'fail' | undefined>
 
 /** The undecodable ones are an output of their own, declared first, so that they are safe before the others (E18). */
-export function withoutUndecodable<T>(stream: DStream<T | Undecodable>, name: string, { deadLetter }: DeadLetter): DStream<T> {
+export function withoutUndecodable<T>(
+  stream: DStream<T | Undecodable>,
+  name: string,
+  { deadLetter }: DeadLetter,
+): DStream<T> {
   stream
     .filter((record) => record instanceof Undecodable)
     .map((record): UndecodableRecord => (record as Undecodable).record)

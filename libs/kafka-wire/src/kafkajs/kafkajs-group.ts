@@ -54,7 +54,11 @@ export class KafkajsGroup implements AdapterGroup {
   ): Promise<readonly TopicPartition[]> {
     const groupAssignment = [...assigned].map(([id, partitions]) => ({
       memberId: id,
-      memberAssignment: MemberAssignment.encode({ version: VERSION, assignment: byName(partitions), userData: NO_DATA }),
+      memberAssignment: MemberAssignment.encode({
+        version: VERSION,
+        assignment: byName(partitions),
+        userData: NO_DATA,
+      }),
     }))
     const { memberAssignment } = await this.#ask((broker) =>
       broker.syncGroup({ groupId: this.#group, generationId, memberId, groupAssignment }),

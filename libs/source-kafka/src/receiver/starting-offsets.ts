@@ -48,7 +48,10 @@ async function startsOfTopic(topic: string, parts: StartingParts): Promise<[stri
     of.length === 0 ? new Map<number, bigint>() : client.listOffsets(topic, of, moment, { signal })
   const starts = new Map([
     ...committed,
-    ...(await list(unknown.filter((each) => !isAdded(each)), settings.otherwise)),
+    ...(await list(
+      unknown.filter((each) => !isAdded(each)),
+      settings.otherwise,
+    )),
     ...(await list(unknown.filter(isAdded), 'earliest')),
   ])
   const ends = await list(numbers, 'latest')
