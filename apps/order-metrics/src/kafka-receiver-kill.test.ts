@@ -33,7 +33,7 @@ import { milliseconds, StreamingContext } from '@sluice/core'
 import { kafkaReceiverStream, string } from '@sluice/source-kafka'
 import { sqliteSink } from '@sluice/sink-sql/sqlite'
 const [brokers, topic, folder, reliable] = process.argv.slice(1)
-const ssc = new StreamingContext({ appName: 'received', batchInterval: milliseconds(100), checkpoint: folder + '/ckpt' })
+const ssc = new StreamingContext({ appName: 'received', batchInterval: milliseconds(100), checkpoint: folder + '/ckpt', log: 'error' })
 kafkaReceiverStream(ssc, {
   brokers: brokers.split(','), group: 'group-of-' + topic, topics: { [topic]: 2 }, otherwise: 'earliest', commitIntervalMs: 100,
   sessionTimeoutMs: ${String(SESSION_MS)}, reliable: reliable === 'reliable', value: string, handler: ({ value }) => ({ id: value }),

@@ -25,7 +25,7 @@ function newGroup(): string {
 
 /** What the receiver has stored is counted after a map, batch by batch. */
 async function received({ bootstrap, topic, count }: Rows): Promise<void> {
-  const ssc = new StreamingContext({ batchInterval: milliseconds(INTERVAL_MS), log: 'error', signals: false })
+  const ssc = new StreamingContext({ batchInterval: milliseconds(INTERVAL_MS), log: 'silent', signals: false })
   const options = { brokers: [bootstrap], group: newGroup(), topics: { [topic]: 1 }, otherwise: 'earliest' as const }
   const handler = ({ value }: { readonly value: string | null }): string => value as string
   let left = count
@@ -34,8 +34,12 @@ async function received({ bootstrap, topic, count }: Rows): Promise<void> {
       .map(lastByte)
       .foreachRDD(async (rdd) => {
         left -= await rdd.count()
-        if (left <= 0) resolve()
       })
+    ssc.addListener({
+      onBatchCompleted: () => {
+        if (left <= 0) resolve()
+      },
+    })
     ssc.start().catch(reject)
   })
   await ssc.stop({ graceful: false })

@@ -6,7 +6,7 @@
  * the same call can succeed later. Calls may overlap. A call that was aborted, or that failed with a retryable error,
  * may still take effect.
  */
-import type { CodecOptions } from './codecs/codecs.js'
+import type { CodecOptions } from './codecs/codec.js'
 import type { RecordChunk } from './record.js'
 
 /** Where in a partition: its first record, behind its last one, behind its last one that no open transaction can undo. */
