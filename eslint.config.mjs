@@ -74,7 +74,10 @@ export default defineConfig(
   },
   {
     // And what tests of one package share, which is not published.
-    files: [...TESTS, '{libs/kafka-wire,libs/sink-hdfs,libs/source-kafka,apps/order-metrics}/src/testing/**/*.ts'],
+    files: [
+      ...TESTS,
+      '{libs/kafka-wire,libs/sink-hdfs,libs/sink-kafka,libs/source-kafka,apps/order-metrics}/src/testing/**/*.ts',
+    ],
     rules: {
       '@nx/enforce-module-boundaries': moduleBoundaries(packageLayersInTests),
       '@typescript-eslint/no-non-null-assertion': 'off',

@@ -17,10 +17,14 @@ interface Subject {
 /** Ours against a reference, both in this process. */
 export interface Contest extends Subject {
   /** Makes what the next run of that side takes; not timed. */
-  prepare?(side: 'ours' | 'reference'): void
+  prepare?(side: Side): unknown
   ours(): unknown
   reference(): unknown
+  /** What that side has made, where its run does not give it; not timed. */
+  made?(side: Side): unknown
 }
+
+type Side = 'ours' | 'reference'
 
 /** Ours against a reference, each of which says itself what it cost: see {@link Contestant}. */
 export interface TimedContest extends Subject {
@@ -48,9 +52,10 @@ interface Pair {
 /** As {@link measureTimed}. The heap is collected before each run, so that nobody pays for another's garbage. */
 export function measure(contests: readonly Contest[], repeats: Repeats): Promise<Row[]> {
   const timedContests = contests.map((contest): TimedContest => {
-    const side = (name: 'ours' | 'reference') => (): Promise<Timed> => {
-      contest.prepare?.(name)
-      return timed(() => contest[name]())
+    const side = (name: Side) => async (): Promise<Timed> => {
+      await contest.prepare?.(name)
+      const cost = await timed(() => contest[name]())
+      return contest.made === undefined ? cost : { ...cost, sum: checksum(await contest.made(name)) }
     }
     return { ...contest, ours: side('ours'), reference: side('reference') }
   })

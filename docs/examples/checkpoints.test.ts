@@ -66,7 +66,7 @@ function onesOf(ssc: StreamingContext) {
   return ssc
     .textFileStream('in', { name: 'lines' })
     .flatMap((line) => line.split(' '))
-    .map((word) => [word, 1 as number] as const)
+    .map((word) => [word, 1])
 }
 
 test('counts go on after a restart, and are told; then the state is renamed and has another shape', async () => {

@@ -6,7 +6,7 @@ export function wordCounts(options: Partial<StreamingContextOptions> = {}): Stre
   ssc
     .textFileStream('in', { name: 'lines' })
     .flatMap((line) => line.split(' '))
-    .map((word) => [word, 1 as number] as const)
+    .map((word) => [word, 1])
     .updateStateByKey<number>((ones, sum) => ones.length + (sum ?? 0), { name: 'counts' })
     .saveAsTextFiles('out/counts')
   return ssc

@@ -66,7 +66,14 @@ describe('parseOptions', () => {
     expect(
       parseOptions('--kafka a:9092,b:9092 --topic orders --group metrics --until-idle 5'.split(' ')),
     ).toMatchObject({
-      source: { kind: 'kafka', brokers: ['a:9092', 'b:9092'], topic: 'orders', group: 'metrics', untilIdleMs: 5_000 },
+      source: {
+        kind: 'kafka',
+        brokers: ['a:9092', 'b:9092'],
+        topic: 'orders',
+        group: 'metrics',
+        untilIdleMs: 5_000,
+        outTopic: undefined,
+      },
     })
     expect(parseOptions(['--kafka', 'a:1', '--topic', 't'])).toMatchObject({
       source: { group: undefined, untilIdleMs: undefined },
@@ -106,6 +113,9 @@ describe('parseOptions', () => {
     [['--kafka', 'a:1'], '--kafka reads a topic; name it with --topic'],
     [['--kafka', 'a', '--topic', 't'], "--kafka takes HOST:PORT, e.g. localhost:9999, not 'a'"],
     [['--kafka', 'a:1', '--topic', 't', '--group', ''], '--group takes a name'],
+    [['--kafka', 'a:1', '--topic', 't', '--out-topic', ''], '--out-topic takes a name'],
+    [['--kafka', 'a:1', '--topic', 't', '--out-topic', 't'], '--out-topic is the topic that is read'],
+    [['--out-topic', 't'], '--out-topic is about --kafka; add that'],
     [['--kafka', 'a:1', '--topic', 't', '--until-idle', '0'], '--until-idle takes a whole number from 1'],
     [['--kafka', 'a:1', '--topic', 't', '--loop'], '--loop is about the replay'],
     [['--kafka', 'a:1', '--topic', 't', '--connect', 'a:1'], 'leave one out'],

@@ -16,6 +16,7 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --topic NAME           the topic whose values are the lines
   --group NAME           Kafka group by which lag tools see how far the job is (default: none)
   --until-idle SECONDS   with --kafka: end when nothing came for so long (default: go on until Ctrl-C)
+  --out-topic NAME       with --kafka: write the metrics of each batch into this topic, too, each batch once
   --batch MS             batch interval in milliseconds, from 10 (default: 1000)
   --window SECONDS       what the sliding window covers, rounded up to whole batches (default: 300)
   --max-orders N         customers with more orders in the window are suspicious (default: 10)
@@ -56,6 +57,8 @@ export interface KafkaLines {
   readonly group: string | undefined
   /** Undefined: it never ends by itself. */
   readonly untilIdleMs: number | undefined
+  /** Where metrics are written, too. Undefined: nowhere. */
+  readonly outTopic: string | undefined
 }
 
 export interface Options {
@@ -142,6 +145,7 @@ function readValues(args: readonly string[]) {
         topic: { type: 'string' },
         group: { type: 'string' },
         'until-idle': { type: 'string' },
+        'out-topic': { type: 'string' },
         batch: { type: 'string' },
         window: { type: 'string' },
         'max-orders': { type: 'string' },
@@ -168,7 +172,7 @@ function readValues(args: readonly string[]) {
 
 function readSource(values: Values): LineSource {
   if (values.kafka !== undefined) return readKafka(values, values.kafka)
-  const kafkaOnly = (['topic', 'group', 'until-idle'] as const).find((name) => values[name] !== undefined)
+  const kafkaOnly = (['topic', 'group', 'until-idle', 'out-topic'] as const).find((name) => values[name] !== undefined)
   if (kafkaOnly !== undefined) throw new UsageError(`--${kafkaOnly} is about --kafka; add that`)
   if (values.connect === undefined) {
     if (values.sequenced === true) throw new UsageError('--sequenced is about the lines of --connect; add that')
@@ -198,6 +202,9 @@ function readKafka(values: Values, brokers: string): KafkaLines {
   const { topic, group } = values
   if (topic === undefined || topic === '') throw new UsageError('--kafka reads a topic; name it with --topic')
   if (group === '') throw new UsageError('--group takes a name, not an empty one')
+  const outTopic = values['out-topic']
+  if (outTopic === '') throw new UsageError('--out-topic takes a name, not an empty one')
+  if (outTopic === topic) throw new UsageError('--out-topic is the topic that is read; name another one')
   const untilIdleSeconds = readInteger('--until-idle', values['until-idle'], 1, LONGEST_WINDOW_SECONDS)
   return {
     kind: 'kafka',
@@ -205,6 +212,7 @@ function readKafka(values: Values, brokers: string): KafkaLines {
     topic,
     group,
     untilIdleMs: untilIdleSeconds === undefined ? undefined : untilIdleSeconds * 1_000,
+    outTopic,
   }
 }
 

@@ -8,6 +8,7 @@ import { countInMongo } from './metrics-mongo.js'
 import { orderMetrics, type OrderMetrics } from './metrics.js'
 import { countInRedis } from './metrics-redis.js'
 import { storeMetrics, storeMetricsInServer } from './metrics-store.js'
+import { sendMetrics } from './metrics-topic.js'
 import { isHeader } from './orders.js'
 import { csvFiles } from './data-files.js'
 import { startReplay, type Replay } from './replay.js'
@@ -107,6 +108,7 @@ async function streamTo(
   })
   writeResults(metrics, results, blacklist !== undefined)
   await writeElsewhere(metrics, results, options)
+  if (inputs.lines.kind === 'kafka') sendMetrics(metrics.standings, inputs.lines)
   let standings: Standings = []
   metrics.standings.foreachRDD(async (rdd, batchTime) => {
     standings = await rdd.collect()

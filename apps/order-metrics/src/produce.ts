@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { isSluiceError } from '@sluice/core'
 import { kafkajsClient, type KafkaClient, type RecordToProduce, type TransactionalProducer } from '@sluice/kafka-wire'
-import kafkajs, { type Admin } from 'kafkajs'
 import { readBrokers, readInteger, readSpeed, UsageError } from './cli.js'
 import { csvFiles } from './data-files.js'
 import { linesOf } from './replay.js'
@@ -29,8 +28,6 @@ const DEFAULT_PARTITIONS = 4
 /** After a failure whose outcome is unknown the transaction's lines may come twice. */
 const TRIES = 100
 const RETRY_MS = 200
-const MAKE_TOPIC_MS = 30_000
-const MAKE_TOPIC_TRIES = 3
 
 interface ProduceOptions {
   readonly brokers: readonly string[]
@@ -85,66 +82,15 @@ function readOptions(args: readonly string[]): ProduceOptions | 'help' {
 
 async function produce(options: ProduceOptions): Promise<number> {
   const files = await csvFiles(options.directory)
-  // Before anything else of kafkajs: it mends that requests may wait for ever while a broker goes down.
   const client = kafkajsClient({ brokers: options.brokers, clientId: 'produce' })
   try {
-    await makeTopic(options)
+    const { topic, partitions, replicas } = options
+    await client.createTopic({ topic, partitions, replicas })
     const writer =
       options.transactionLines === undefined ? new PlainWriter(client, options) : new TransactionWriter(client, options)
     return await writeAll(files, options, (records) => writer.write(records))
   } finally {
     await client.close()
-  }
-}
-
-/** Brokers may go down meanwhile: what takes too long is begun anew by another administrator. */
-async function makeTopic(options: ProduceOptions): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    const timer = new AbortController()
-    const late = sleep(MAKE_TOPIC_MS, undefined, { signal: timer.signal }).then(() => {
-      throw new RunError(`topic ${options.topic} was not made in ${String(MAKE_TOPIC_MS)} ms; are all brokers up?`)
-    })
-    try {
-      await Promise.race([makeTopicOnce(options), late])
-      return
-    } catch (error) {
-      if (tries === MAKE_TOPIC_TRIES) throw error
-      process.stderr.write(`produce: ${(error as Error).message}; tries again\n`)
-    } finally {
-      timer.abort()
-      late.catch(() => undefined)
-    }
-  }
-}
-
-async function makeTopicOnce({ brokers, topic, partitions, replicas }: ProduceOptions): Promise<void> {
-  const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin()
-  await admin.connect()
-  try {
-    const made = { topic, numPartitions: partitions, replicationFactor: replicas }
-    // kafkajs's own waiting gives up when a broker does not know the topic yet.
-    await admin.createTopics({ waitForLeaders: false, topics: [made] })
-    await untilLed(admin, topic)
-  } finally {
-    await admin.disconnect()
-  }
-}
-
-async function untilLed(admin: Admin, topic: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    const leaders = await leadersOf(admin, topic)
-    if (leaders.length > 0 && leaders.every((leader) => leader >= 0)) return
-    if (tries === TRIES) throw new RunError(`topic ${topic} has no leaders; are all brokers up?`)
-    await sleep(RETRY_MS)
-  }
-}
-
-async function leadersOf(admin: Admin, topic: string): Promise<number[]> {
-  try {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-    return topics.flatMap(({ partitions }) => partitions.map(({ leader }) => leader))
-  } catch {
-    return []
   }
 }
 

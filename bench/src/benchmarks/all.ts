@@ -10,6 +10,7 @@ import { join } from './join.js'
 import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
+import { kafkaProduce } from './kafka-produce.js'
 import { kafkaPeers } from './kafka-peers.js'
 import { kafkaReceiver } from './kafka-receiver.js'
 import { mapWithState, updateStateByKey } from './state.js'
@@ -44,6 +45,7 @@ export const benchmarks: readonly Benchmark[] = [
   kafkaLatency,
   kafkaMemory,
   files,
+  kafkaProduce,
   kafkaPeers,
   kafkaReceiver,
   sql,

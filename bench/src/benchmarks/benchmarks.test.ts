@@ -8,8 +8,11 @@ import { kafka } from './kafka.js'
 import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
 import { kafkaPeers } from './kafka-peers.js'
+import { kafkaProduce } from './kafka-produce.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
+import { mongo } from './mongo.js'
+import { socket } from './socket.js'
 import { sortBy } from './sort-by.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
@@ -19,7 +22,20 @@ import { wordCount } from './word-count.js'
 const SMALL = 0.0005
 const LONG_MS = 120_000
 
-const each = [mix, wordCount, reduceByKey, join, cogroup, sortBy, compile, mapWithState, updateStateByKey, wal, window]
+const each = [
+  socket,
+  mix,
+  wordCount,
+  reduceByKey,
+  join,
+  cogroup,
+  sortBy,
+  compile,
+  mapWithState,
+  updateStateByKey,
+  wal,
+  window,
+]
 
 async function runSmall(benchmark: Benchmark): Promise<void> {
   const rows = await benchmark.run(new Sizes(SMALL, 1))
@@ -30,5 +46,13 @@ async function runSmall(benchmark: Benchmark): Promise<void> {
 test.each(each)('$name: ours and the reference compute the same at a small size', runSmall)
 
 await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'with a broker of their own', () => {
-  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers])('$name: the same', { timeout: LONG_MS }, runSmall)
+  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers, kafkaProduce])(
+    '$name: the same',
+    { timeout: LONG_MS },
+    runSmall,
+  )
+})
+
+await describeWithInstalled({ describe, test }, ['mongo'], 'with a server of its own', () => {
+  test('mongo: the same', { timeout: LONG_MS }, () => runSmall(mongo))
 })

@@ -30,7 +30,8 @@ const ROUNDS_NEW = 7
 const AIM = 0.9
 const AIM_COUNT_EACH_BATCH = 3
 const AIM_JSON_EACH_BATCH = 2
-const PROGRAM = new URL('./kafka-contestant.js', import.meta.url)
+/** The compiled one, also where a test runs the sources. */
+const PROGRAM = new URL('../../dist/benchmarks/kafka-contestant.js', import.meta.url)
 
 export const kafka: Benchmark = {
   name: 'kafka',

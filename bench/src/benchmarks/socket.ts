@@ -12,7 +12,8 @@ import { wholeChunks } from './socket-sender.js'
 
 const LINES = 5_000_000
 const AIM = 0.8
-const PROGRAM = new URL('./socket-contestant.js', import.meta.url)
+/** The compiled one, also where a test runs the sources. */
+const PROGRAM = new URL('../../dist/benchmarks/socket-contestant.js', import.meta.url)
 
 export const socket: Benchmark = {
   name: 'socket',

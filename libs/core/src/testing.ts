@@ -22,9 +22,11 @@ export {
 } from './testing/crashable-file-system.js'
 export { LedgerStore, type StoredRow } from './testing/ledger-store.js'
 export {
+  Collector,
   runBatches,
   type Batches,
   type Collected,
+  type CollectedRecords,
   type CollectedStreams,
   type RunBatchesOptions,
   type Script,

@@ -9,6 +9,7 @@ import type {
   FetchRequest,
   KafkaClient,
   KafkaSupport,
+  NewTopic,
   OffsetMoment,
   ProduceOptions,
   RangeRequest,
@@ -20,7 +21,7 @@ import type {
 } from './client.js'
 import { codecsOf } from './codecs/codecs.js'
 import type { CodecOptions, Codecs } from './codecs/codecs.js'
-import { invalid, stopped } from './errors.js'
+import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
 import { Member } from './group-member.js'
 import { Producers } from './producing.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
@@ -28,7 +29,8 @@ import type { RecordChunk } from './record.js'
 import { abortable, within, withRetries } from './waiting.js'
 import type { WithinOptions } from './waiting.js'
 
-const CALL_TIMEOUT_MS = 30_000
+const ALREADY_EXISTS = 'TOPIC_ALREADY_EXISTS'
+export const CALL_TIMEOUT_MS = 30_000
 
 /** Throws `ARGUMENT_INVALID`. */
 export function clientOver<P>(options: ClientOptions, adapt: (parts: AdapterParts) => Adapter<P>): KafkaClient {
@@ -39,7 +41,6 @@ export function clientOver<P>(options: ClientOptions, adapt: (parts: AdapterPart
 class AdaptedClient<P> implements KafkaClient {
   readonly '~sluice' = 'kafka-client/1'
   readonly name: string
-  readonly supports: KafkaSupport
   readonly codecs: CodecOptions | undefined
   readonly #clock: Clock
   readonly #timeoutMs: number
@@ -57,8 +58,13 @@ class AdaptedClient<P> implements KafkaClient {
     const adapter = adapt({ clock, timeoutMs, codecs, retried: (...args) => this.#call(...args) })
     this.#adapter = adapter
     this.name = adapter.name
-    this.supports = { safeTransactions: false, compression: adapter.compression }
-    this.#producers = new Producers(adapter.producers, { clock, timeoutMs, failures: adapter.failures })
+    const gaveUp = (reason: Error): void => void adapter.gaveUp(reason)
+    this.#producers = new Producers(adapter.producers, { clock, timeoutMs, failures: adapter.failures, gaveUp })
+  }
+
+  get supports(): KafkaSupport {
+    const { compression, areTransactionsSafe = false } = this.#adapter
+    return { safeTransactions: areTransactionsSafe, compression }
   }
 
   async connect(options?: CallOptions): Promise<void> {
@@ -76,6 +82,32 @@ class AdaptedClient<P> implements KafkaClient {
     if (!(topics instanceof RegExp) && topics.length === 0) return []
     const what = topics instanceof RegExp ? 'all topics' : topics.join(', ')
     return this.#call(`looking up ${what}`, options, () => this.#adapter.metadata(topics))
+  }
+
+  topicSettings(topic: string, options?: CallOptions): Promise<ReadonlyMap<string, string>> {
+    return this.#call(`looking up the settings of ${topic}`, options, () => this.#adapter.topicSettings(topic))
+  }
+
+  async createTopic(topic: NewTopic, options?: CallOptions): Promise<void> {
+    const doing = `making topic ${topic.topic}`
+    const { failures } = this.#adapter
+    await this.#call(doing, options, async () => {
+      try {
+        await this.#adapter.createTopic(topic)
+      } catch (error) {
+        if (failures.typeOf(error) !== ALREADY_EXISTS) throw error
+      }
+    })
+    // Brokers hear of it one after the other.
+    await this.#call(doing, options, async () => {
+      const found = await this.#adapter.metadata([topic.topic]).catch((error: unknown) => {
+        if (failures.typeOf(error) === UNKNOWN_PARTITION) return []
+        throw error
+      })
+      const leaders = found.flatMap(({ partitions }) => partitions.map(({ leader }) => leader))
+      if (leaders.length > 0 && leaders.every((leader) => leader >= 0)) return
+      throw brokerRefused({ type: 'LEADER_NOT_AVAILABLE', doing, isRetryable: true })
+    })
   }
 
   async listOffsets(

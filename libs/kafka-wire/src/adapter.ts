@@ -6,6 +6,7 @@ import type {
   FetchAnswer,
   FetchRequest,
   Isolation,
+  NewTopic,
   ProduceOptions,
   RecordToProduce,
   TopicMetadata,
@@ -58,11 +59,15 @@ export interface Adapter<P> {
   readonly compression: readonly Compression[]
   readonly failures: Failures
   readonly producers: ProducerKind<P>
+  /** Whether transactions are those of KIP-890, once a transactional producer is there. Default: false. */
+  readonly areTransactionsSafe?: boolean
   connect(): Promise<unknown>
   /** Ends every connection at once; calls that wait reject with `reason`, where the library lets them. Producers are closed before. */
   close(reason: Error): Promise<unknown>
   /** `topics` is not empty. */
   metadata(topics: readonly string[] | RegExp): Promise<readonly TopicMetadata[]>
+  topicSettings(topic: string): Promise<ReadonlyMap<string, string>>
+  createTopic(topic: NewTopic): Promise<unknown>
   /** The time is milliseconds, or one of {@link LATEST} and {@link EARLIEST}. -1 where no record is as young. */
   listOffsets(
     topic: string,
@@ -120,7 +125,7 @@ export const EARLIEST = -2
 export interface ProducerKind<P> {
   /** Connects to nobody yet. */
   make(transaction?: { readonly transactionalId: string; readonly timeoutMs: number }): P
-  /** Before the first record of one without a transactional id. */
+  /** Before the first record of one without a transactional id. May be called again after it failed. */
   connect(producer: P): Promise<unknown>
   send(producer: P, topic: string, records: readonly RecordToProduce[], options: ProduceOptions): Promise<unknown>
   /** See `TransactionalProducer.init`. May be called again after it failed. */

@@ -39,6 +39,14 @@ export interface TopicMetadata {
   readonly partitions: readonly PartitionMetadata[]
 }
 
+export interface NewTopic {
+  readonly topic: string
+  readonly partitions: number
+  /** Default: the brokers'. */
+  readonly replicas?: number | undefined
+  readonly settings?: Readonly<Record<string, string>> | undefined
+}
+
 export interface TopicPartitionOffset {
   readonly topic: string
   readonly partition: number
@@ -139,6 +147,11 @@ export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 export interface ProduceOptions extends CallOptions {
   /** Default: `none`. */
   readonly compression?: Compression | undefined
+  /**
+   * How large a batch of records may be before it is compressed; a larger record is a batch of its own. At most the topic's
+   * `max.message.bytes`. Only of clients that encode batches themselves, which `kafkajsClient` does. Default: 512 KiB.
+   */
+  readonly maxBatchBytes?: number | undefined
 }
 
 /**
@@ -169,7 +182,10 @@ export interface TransactionOptions {
 
 /** What an adapter can and cannot do on this version of Node. */
 export interface KafkaSupport {
-  /** Transactions as of KIP-890, where a late message of an old transaction cannot get into a new one. */
+  /**
+   * Transactions as of KIP-890, where a late message of an old transaction cannot get into a new one. It depends on the brokers, so it
+   * is false until the first transactional producer has been initialised.
+   */
   readonly safeTransactions: boolean
   /** Codecs for `produce`. */
   readonly compression: readonly Compression[]
@@ -191,6 +207,10 @@ export interface KafkaClient {
    * without a leader is there, too, with the leader -1; other calls wait for its next one.
    */
   metadata(topics: readonly string[] | RegExp, options?: CallOptions): Promise<readonly TopicMetadata[]>
+  /** What is set for a topic or holds for it by default, e.g. `max.message.bytes`. */
+  topicSettings(topic: string, options?: CallOptions): Promise<ReadonlyMap<string, string>>
+  /** Does nothing where there is one of this name. */
+  createTopic(topic: NewTopic, options?: CallOptions): Promise<void>
   /** By partition. A time gives the first offset whose record is not older, and behind the last record where there is none. */
   listOffsets(
     topic: string,

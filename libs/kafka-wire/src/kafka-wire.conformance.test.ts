@@ -40,6 +40,15 @@ const adapters: readonly Adapter[] = [
       kafkajsClient({ ...(kafkaJsConfig(values, mechanism) as { brokers: string[] }), callTimeoutMs }),
   },
   {
+    name: 'kafkajs, classic',
+    newClient: (values, { mechanism, callTimeoutMs } = {}) =>
+      kafkajsClient({
+        ...(kafkaJsConfig(values, mechanism) as { brokers: string[] }),
+        callTimeoutMs,
+        transactions: 'classic',
+      }),
+  },
+  {
     name: 'platformatic',
     newClient: (values, { mechanism = 'scram-sha-512', callTimeoutMs } = {}) => {
       const brokers = values.bootstrap.split(',')
@@ -123,7 +132,8 @@ await describeWithServices({ describe, test }, ['kafka-sasl', 'kcat'], 'a broker
     )
 
     it.each(['plain', 'scram-sha-256'] as const)(`${adapter.name} logs in by %s`, async (mechanism) => {
-      const topic = await createTopic(admin, `login-${adapter.name}-${mechanism}-${String(process.pid)}`)
+      const by = adapter.name.replaceAll(/\W+/g, '-')
+      const topic = await createTopic(admin, `login-${by}-${mechanism}-${String(process.pid)}`)
       const client = adapter.newClient(values, { mechanism })
       await client.produce(topic, valuesOf(3))
       expect((await readRows(client, topic, { to: 3n })).length).toBe(3)

@@ -21,6 +21,8 @@ export interface ProducersParts {
   readonly clock: Clock
   readonly timeoutMs: number
   readonly failures: Failures
+  /** See `Adapter.gaveUp`. */
+  readonly gaveUp: (reason: Error) => void
 }
 
 interface Connecting<P> {
@@ -42,7 +44,7 @@ export class Producers<P> {
     this.#shared = new SharedProducer({
       make: () => {
         const producer = this.#make()
-        return { producer, ready: kind.connect(producer) }
+        return { producer, ready: this.#retried('beginning to write', undefined, () => kind.connect(producer)) }
       },
       discard: ({ producer }) => this.#discard(producer),
     })
@@ -111,8 +113,14 @@ export class Producers<P> {
     onLate: ((reason: Error) => void) | undefined,
     work: () => Promise<unknown>,
   ): Promise<void> {
-    const { clock, timeoutMs } = this.#parts
-    const limits = { clock, doing, signal: options?.signal, timeoutMs: options?.timeoutMs ?? timeoutMs, onLate }
+    const { clock, timeoutMs: longestMs, gaveUp } = this.#parts
+    const { signal, timeoutMs = longestMs } = options ?? {}
+    const late = (reason: Error): void => {
+      onLate?.(reason)
+      // Else whoever comes next would hang behind the same.
+      if (timeoutMs >= longestMs) gaveUp(reason)
+    }
+    const limits = { clock, doing, signal, timeoutMs, onLate: late }
     await abortable(within(limits, this.#translated(doing, work)), options?.signal)
   }
 

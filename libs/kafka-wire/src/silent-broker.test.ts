@@ -2,12 +2,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { kafkajsClient } from './kafkajs/kafkajs-client.js'
 import { platformaticClient } from './platformatic/platformatic-client.js'
 
 const sockets: Socket[] = []
-const server = createServer((socket) => sockets.push(socket.on('error', () => undefined)))
+const server = createServer((socket) => sockets.push(socket.resume().on('error', () => undefined)))
 
 beforeAll(() => once(server.listen(0, '127.0.0.1'), 'listening'))
 afterAll(() => {
@@ -39,5 +39,19 @@ it.each([
   await expect(producer.init()).rejects.toMatchObject(late)
   await expect(producer.init()).rejects.toMatchObject({ code: 'STOPPED' })
   await producer.close()
+  await client.close()
+})
+
+it('what hangs while a transaction begins is given up, with its connections', async () => {
+  const before = sockets.length
+  const client = kafkajsClient({
+    brokers: [`127.0.0.1:${String((server.address() as AddressInfo).port)}`],
+    callTimeoutMs: 100,
+  })
+  const producer = await client.transactional('app/out/0')
+  await expect(producer.init()).rejects.toMatchObject({ code: 'TIMEOUT' })
+  const own = sockets.slice(before)
+  expect(own.length).toBeGreaterThan(0)
+  await vi.waitFor(() => expect(own.every(({ closed }) => closed)).toBe(true), { timeout: 30_000 })
   await client.close()
 })

@@ -44,6 +44,10 @@ export interface RetryOptions {
   readonly newTopicMs?: number | undefined
   /** What is done, for the message. */
   readonly doing: string
+  /** Doubled with each try. Default: 50. */
+  readonly firstPauseMs?: number | undefined
+  /** Default: 1,000. */
+  readonly longestPauseMs?: number | undefined
 }
 
 export interface WithinOptions extends RetryOptions {
@@ -69,8 +73,9 @@ export async function within<T>({ clock, timeoutMs, doing, onLate }: WithinOptio
 /** Tries again after retryable errors, until `timeoutMs` are over. Only for what may be done twice. */
 export async function withRetries<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
   const { clock, timeoutMs, signal, newTopicMs, doing } = options
+  const { firstPauseMs = FIRST_PAUSE_MS, longestPauseMs = LONGEST_PAUSE_MS } = options
   const start = clock.monotonic()
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
       return await abortable(attempt(), signal)
     } catch (error) {

@@ -61,7 +61,7 @@ function checkFields(fields: object, depth: number): number {
 }
 
 /** Whether no character of it is half a one. Every Node.js that is supported has the method; the types of ES2023 do not. */
-function isWhole(text: string): boolean {
+export function isWhole(text: string): boolean {
   return (text as unknown as { isWellFormed(): boolean }).isWellFormed()
 }
 
@@ -142,8 +142,10 @@ function objectKey(id: object): string {
   }
   if (id instanceof Uint8Array) return bytesKey(0, id)
   if ('_bsontype' in id) return bsonKey(id as BsonValue)
-  if (Array.isArray(id) || id instanceof Map) throw new Error(`is ${kindOf(id)}`)
+  if (!isPlain(id)) throw new Error(`is ${kindOf(id)}`)
   checkFields(id, 1)
+  // In a filter that would be a question, which any document may answer.
+  if (Object.keys(id).some((name) => name.startsWith('$'))) throw new Error('has a name that begins with $')
   return JSON.stringify(Object.entries(id).map(([name, value]) => [name, idKey(value)]))
 }
 

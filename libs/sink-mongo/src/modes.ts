@@ -1,23 +1,27 @@
 /** From records to what is written: one write for each document, one for each record where it inserts or runs operations of one's own. */
-import type { AnyBulkWriteOperation, Document } from 'mongodb'
-import { GUARDS, idKey, requireDocument, requireFields } from './documents.js'
+import { ObjectId, type AnyBulkWriteOperation, type Document, type UpdateStatement } from 'mongodb'
+import { GUARDS, idKey, isWhole, requireDocument, requireFields } from './documents.js'
 import { messageOf, mongoError } from './errors.js'
 import { isCollection, type AnyWrite } from './mongo-sink.config.js'
-import type { AnyDocument } from './store.js'
 
 /** What goes to one document; of `custom`, to several. */
 export interface Write {
   readonly collection: string
-  /** Undefined: the sink makes it of the write's number; of `custom`, there is none. */
-  readonly id: string | undefined
-  /** The records that it is made of. */
-  readonly indexes: number[]
+  /** Undefined until the sink has made it of the write's number; of `custom`, there is none. */
+  id: string | undefined
+  /** The record that it is made of, and those merged into it. Most have none: a list for each would be most of what a partition takes. */
+  readonly index: number
+  others: number[] | undefined
   /** A document, fields to set, or what is added to fields. */
   body: Document
   /** Fields set besides what is added. */
   set: Document
   /** Of `custom`. */
-  readonly operations: readonly AnyBulkWriteOperation<AnyDocument>[]
+  readonly operations: readonly AnyBulkWriteOperation[]
+}
+
+export function indexesOf({ index, others = [] }: Write): readonly number[] {
+  return [index, ...others]
 }
 
 /** What a record becomes: a write without its place. Made field by field, as spreading them takes longer than all the rest. */
@@ -42,7 +46,7 @@ export function guardOf({ isOverwriting }: Mode, owner: string, batchTime: numbe
   return { batchTime, name, path: `${GUARDS}.${name}`, condition, mark: { [name]: batchTime } }
 }
 
-/** How a mode's writes become operations, and how their guards are read. */
+/** How a mode's writes become what the server is sent, and how their guards are read. */
 export interface Mode {
   readonly name: AnyWrite['mode']
   /** Whether all records of an `_id` become one write. */
@@ -53,14 +57,12 @@ export interface Mode {
   writeOf(record: unknown): Part
   /** Adds a later write of the same document to an earlier one. */
   merge(into: Write, from: Part): void
-  /** Throws where the sum of what was merged is nothing to write. */
-  check(write: Write): void
-  operations(
-    write: Write,
-    id: string | undefined,
-    guard: Guard | undefined,
-    upsert: boolean,
-  ): readonly AnyBulkWriteOperation<AnyDocument>[]
+  /** Throws where the sum of what was merged is nothing to write. Default: it never is. */
+  check?(write: Write): void
+  /** The document that a write makes where there is none; a new object. Undefined of `custom`. */
+  readonly document?: (write: Write, guard: Guard | undefined) => Document
+  /** What changes the document that there is, or makes it. Undefined of `custom` and `insert`. */
+  readonly statement?: (write: Write, guard: Guard | undefined, upsert: boolean) => UpdateStatement
   /**
    * Overwriting ones have one guard for the output: they apply unless the document is of a later batch (E9). What must be done once has a
    * guard for each partition (E20).
@@ -98,7 +100,6 @@ const overwriting = {
   isMerged: true,
   isNumbered: false,
   isOverwriting: true,
-  check: keep,
   isDone: (held: unknown, { batchTime }: Guard) => typeof held === 'number' && held >= batchTime,
 }
 
@@ -109,7 +110,6 @@ function insertMode({ id, document }: AnyWrite): Mode {
     isMerged: false,
     isNumbered,
     merge: keep,
-    check: keep,
     isOverwriting: false,
     isDone: (held, { batchTime }) => isNumbered || held === batchTime,
     writeOf(record) {
@@ -118,12 +118,8 @@ function insertMode({ id, document }: AnyWrite): Mode {
         throw new Error("has an _id; use it with id: '_id', or leave it out")
       return partOf(id === undefined ? undefined : idOf(record, id), body)
     },
-    operations({ body }, _id, guard) {
-      // Without an `_id` of ours the driver makes one.
-      const whole: Document = _id === undefined ? { ...body } : { ...body, _id }
-      if (guard !== undefined && !isNumbered) whole[GUARDS] = guard.mark
-      return [{ insertOne: { document: whole as AnyDocument } }]
-    },
+    // Without a ledger nothing makes an `_id` of its number.
+    document: ({ id: _id, body }, guard) => wholeOf(_id ?? new ObjectId(), body, isNumbered ? undefined : guard),
   }
 }
 
@@ -135,9 +131,11 @@ function replaceMode({ id = '_id', document }: AnyWrite): Mode {
     merge(into, { body }) {
       into.body = body
     },
-    operations({ body }, _id = '', guard, upsert) {
-      const replacement = guard === undefined ? { ...body, _id } : { ...body, _id, [GUARDS]: guard.mark }
-      return [{ replaceOne: { filter: filterOf(_id, guard), replacement, upsert } }]
+    document: ({ id: _id, body }, guard) => wholeOf(_id, body, guard),
+    statement({ id: _id, body }, guard, upsert) {
+      // The server takes the `_id` from the filter.
+      const u = guard === undefined && !('_id' in body) ? body : wholeOf(_id, body, guard)
+      return { q: filterOf(_id, guard), u, upsert }
     },
   }
 }
@@ -151,16 +149,25 @@ function upsertMode({ id = '_id', fields }: AnyWrite): Mode {
     merge(into, { body }) {
       into.body = { ...into.body, ...body }
     },
-    operations({ body }, _id = '', guard, upsert) {
-      const set = guard === undefined ? body : { ...body, [guard.path]: guard.batchTime }
+    document: ({ id: _id, body }, guard) => wholeOf(_id, body, guard),
+    statement({ id: _id, body }, guard, upsert) {
+      const set = guard === undefined ? body : { [guard.path]: guard.batchTime, ...body }
       // A document of an `_id` alone.
-      const update = Object.keys(set).length === 0 ? { $setOnInsert: { _id } } : { $set: set }
-      return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
+      const u = isEmpty(set) ? { $setOnInsert: { _id } } : { $set: set }
+      return { q: filterOf(_id, guard), u, upsert }
     },
   }
 }
 
-function filterOf(_id: string, guard: Guard | undefined): Document {
+/** A new document. The `_id` is its first field, as V8 takes four times as long to add one to an object that begins with a spread. */
+function wholeOf(_id: unknown, fields: Document, guard: Guard | undefined): Document {
+  const whole = guard === undefined ? { _id, ...fields } : { _id, ...fields, [GUARDS]: guard.mark }
+  // The fields may have another one.
+  whole._id = _id
+  return whole
+}
+
+function filterOf(_id: unknown, guard: Guard | undefined): Document {
   return guard === undefined ? { _id } : { _id, [guard.path]: guard.condition }
 }
 
@@ -174,6 +181,7 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
     writeOf(record) {
       const [body, fields] = [requiredFields(by(record)), withoutId(requiredFields(set(record)))]
       for (const [name, value] of Object.entries(body)) {
+        if (name === '_id') throw new Error('adds to _id, which never changes')
         if (name in fields) throw new Error(`field ${name} is added to and set`)
         if (typeof value !== 'bigint' && !Number.isFinite(value))
           throw new Error(`field ${name} is ${String(value)}, which cannot be added`)
@@ -189,12 +197,14 @@ function incrementMode({ id = '_id', by = () => ({ count: 1 }), set = () => ({})
         if (typeof value === 'bigint' ? BigInt.asIntN(64, value) !== value : !Number.isFinite(value))
           throw new Error(`the sum of field ${name} in this batch is more than a number holds`)
     },
-    operations({ body, set: fields }, _id = '', guard, upsert) {
-      const sets = guard === undefined ? fields : { ...fields, [guard.path]: guard.batchTime }
-      const update: Document = {}
-      if (Object.keys(body).length > 0) update['$inc'] = body
-      if (Object.keys(sets).length > 0) update['$set'] = sets
-      return [{ updateOne: { filter: filterOf(_id, guard), update, upsert } }]
+    document: ({ id: _id, body, set: fields }, guard) =>
+      wholeOf(_id, isEmpty(fields) ? body : { ...body, ...fields }, guard),
+    statement({ id: _id, body, set: fields }, guard, upsert) {
+      const sets = guard === undefined ? fields : { [guard.path]: guard.batchTime, ...fields }
+      const u: Document = {}
+      if (!isEmpty(body)) u['$inc'] = body
+      if (!isEmpty(sets)) u['$set'] = sets
+      return { q: filterOf(_id, guard), u, upsert }
     },
   }
 }
@@ -204,10 +214,10 @@ type Summand = number | bigint
 function sumOf(a: unknown, b: unknown): Summand {
   if (a === undefined) return b as Summand
   if (typeof a === 'number' && typeof b === 'number') return a + b
-  return wholeOf(a as Summand) + wholeOf(b as Summand)
+  return integerOf(a as Summand) + integerOf(b as Summand)
 }
 
-function wholeOf(value: Summand): bigint {
+function integerOf(value: Summand): bigint {
   // One that is none makes the sum one that `check` refuses.
   return typeof value === 'bigint' || Number.isSafeInteger(value) ? BigInt(value) : 2n ** 64n
 }
@@ -218,16 +228,19 @@ function customMode({ operations }: AnyWrite): Mode {
     isMerged: false,
     isNumbered: false,
     merge: keep,
-    check: keep,
     isOverwriting: false,
     isDone: () => false,
     writeOf(record) {
       const given = operations?.(record)
       if (!Array.isArray(given)) throw new Error('has no array of operations')
-      return partOf(undefined, NO_FIELDS, NO_FIELDS, given as AnyBulkWriteOperation<AnyDocument>[])
+      return partOf(undefined, NO_FIELDS, NO_FIELDS, given as AnyBulkWriteOperation[])
     },
-    operations: ({ operations: own }) => own,
   }
+}
+
+function isEmpty(fields: Document): boolean {
+  for (const name in fields) if (Object.hasOwn(fields, name)) return false
+  return true
 }
 
 /** To the driver's types it is a text; what it is, is looked at later. */
@@ -264,64 +277,87 @@ function fieldsFunction(fields: AnyWrite['fields']): (record: unknown) => unknow
 
 export type Reject = (index: number, error: Error) => void
 
-/** The writes of a partition's records, in their order; those of a document one, where its first record was. */
-export class Writes {
+/** The writes of the documents of a collection, by `_id`: texts as they are, all else by its key. */
+interface Documents {
+  readonly texts: Map<string, Write>
+  readonly others: Map<string, Write>
+}
+
+/** The writes of a partition so far, in the order of its records; those of a document one, where its first record was. */
+export interface Gathered {
+  readonly writes: Write[]
+  readonly documents: Map<string, Documents>
+}
+
+export function nothingGathered(): Gathered {
+  return { writes: [], documents: new Map() }
+}
+
+/** Makes writes of records. One for the life of a sink: what V8 compiles for an object of private fields goes with the last one of its kind. */
+export class Gatherer {
   readonly #mode: Mode
-  readonly #collection: (record: unknown) => unknown
-  readonly #merged = new Map<string, Write>()
-  readonly #seen = new Set<string>()
-  readonly #writes: Write[] = []
+  readonly #collection: string | ((record: never) => unknown)
 
   constructor(mode: Mode, collection: string | ((record: never) => string)) {
     this.#mode = mode
-    this.#collection = typeof collection === 'string' ? () => collection : (collection as (record: unknown) => unknown)
+    this.#collection = collection
   }
 
-  add(record: unknown, index: number, reject: Reject): void {
+  add(to: Gathered, record: unknown, index: number, reject: Reject): void {
     try {
-      const collection = this.#collection(record)
+      const given = this.#collection
+      const collection = typeof given === 'string' ? given : given(record as never)
       if (!isCollection(collection)) throw new Error('has no name of a collection')
-      this.#add(collection, this.#mode.writeOf(record), index)
+      this.#add(to, collection, this.#mode.writeOf(record), index)
     } catch (error) {
       reject(index, refusal(`the record ${messageOf(error)}; repair or filter such records`, error))
     }
   }
 
-  #add(collection: string, part: Part, index: number): void {
+  #add(to: Gathered, collection: string, part: Part, index: number): void {
     const { id, body, set, operations } = part
-    const own: Write = { collection, id, indexes: [index], body, set, operations }
-    if (this.#mode.name === 'custom' || this.#mode.isNumbered) {
-      this.#writes.push(own)
+    const own: Write = { collection, id, index, others: undefined, body, set, operations }
+    const before = this.#mode.name === 'custom' || this.#mode.isNumbered ? undefined : remember(to.documents, own)
+    if (before === undefined) {
+      to.writes.push(own)
       return
     }
-    const key = `${collection}\0${keyOf(id)}`
-    if (!this.#mode.isMerged) {
-      // Which of them a document is from could not be told again.
-      if (this.#seen.has(key)) throw new Error('has the _id of another one in its partition')
-      this.#seen.add(key)
-      this.#writes.push(own)
-      return
-    }
-    const before = this.#merged.get(key)
-    if (before === undefined) this.#merged.set(key, own)
-    else {
-      this.#mode.merge(before, part)
-      before.indexes.push(index)
-    }
+    // Which of them a document is from could not be told again.
+    if (!this.#mode.isMerged) throw new Error('has the _id of another one in its partition')
+    this.#mode.merge(before, part)
+    before.others ??= []
+    before.others.push(index)
   }
 
   /** All, when all records have been added. */
-  end(reject: Reject): readonly Write[] {
-    for (const write of this.#merged.values()) {
+  end({ writes }: Gathered, reject: Reject): readonly Write[] {
+    const { check } = this.#mode
+    if (check === undefined) return writes
+    return writes.filter((write) => {
       try {
-        this.#mode.check(write)
-        this.#writes.push(write)
+        check(write)
+        return true
       } catch (error) {
-        for (const index of write.indexes) reject(index, refusal(`${messageOf(error)}; filter such records`, error))
+        for (const index of indexesOf(write)) reject(index, refusal(`${messageOf(error)}; filter such records`, error))
+        return false
       }
-    }
-    return this.#writes
+    })
   }
+}
+
+/** The write of the same document that came before. Throws for an `_id` that is none. */
+function remember(all: Map<string, Documents>, write: Write): Write | undefined {
+  const { collection, id } = write
+  let documents = all.get(collection)
+  if (documents === undefined) {
+    documents = { texts: new Map(), others: new Map() }
+    all.set(collection, documents)
+  }
+  const isText = typeof id === 'string' && isWhole(id)
+  const [map, key] = isText ? [documents.texts, id] : [documents.others, keyOf(id)]
+  const before = map.get(key)
+  if (before === undefined) map.set(key, write)
+  return before
 }
 
 function keyOf(id: unknown): string {

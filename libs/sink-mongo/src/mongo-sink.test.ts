@@ -86,6 +86,13 @@ describe('documents', () => {
     expect(() => idKey(Decimal128.fromString('1'))).toThrow(/several forms/)
   })
 
+  test.each([[{ $gt: '' }], [{ a: { $in: [] } }], [/x/], [new Error('x')], [new Map([['a', 1]])]])(
+    'E20: %o is no _id: a filter would take it for a question, or for nothing',
+    (id) => {
+      expect(() => idKey(id)).toThrow(/begins with \$|is an instance of/)
+    },
+  )
+
   test.each<[string, unknown, RegExp]>([
     ['null', null, /is null, not a plain object/],
     ['a list', [1], /is an array/],

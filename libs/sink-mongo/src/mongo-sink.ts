@@ -1,11 +1,21 @@
 /** The sink for MongoDB: guards in the documents, or writes and ledger in one transaction (E1, E8, E9, E18, E20). */
 import type { BatchPartitionId, Sink, SinkContext, SinkGuarantee, WriteContext } from '@sluice/core'
 import type { ClientSession } from 'mongodb'
-import { writeItems, type BulkTarget, type Item, type Refused } from './bulk.js'
+import { writeAll, type BulkTarget, type Outlook, type Refused } from './bulk.js'
 import { mongoError } from './errors.js'
 import { guaranteeOf } from './guarantee.js'
 import { Ledger, ownerOf, type Entry } from './ledger.js'
-import { guardOf, planMode, refusal, Writes, type Guard, type Mode, type Write } from './modes.js'
+import {
+  guardOf,
+  indexesOf,
+  planMode,
+  refusal,
+  Gatherer,
+  nothingGathered,
+  type Guard,
+  type Mode,
+  type Write,
+} from './modes.js'
 import {
   checkOptions,
   DEFAULT_CALL_TIMEOUT_MS,
@@ -47,7 +57,9 @@ class MongoSink implements Sink<unknown> {
   readonly settledIndexes?: (id: BatchPartitionId) => Promise<readonly number[]>
   readonly #options: MongoSinkOptions<never>
   readonly #mode: Mode
+  readonly #gatherer: Gatherer
   readonly #ledgerName: string
+  readonly #outlook: Outlook = { isMostlyNew: false }
   #store: Store | undefined
   /** A transaction locks the ledger of its output: partitions take turns. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -56,6 +68,7 @@ class MongoSink implements Sink<unknown> {
     checkOptions(options)
     this.#options = options
     this.#mode = planMode(options as unknown as AnyWrite)
+    this.#gatherer = new Gatherer(this.#mode, options.collection)
     this.#ledgerName = options.ledgerCollection ?? DEFAULT_LEDGER
     const { collection, database, mode, ledger = true } = options
     this.target = `${mode} ${database}.${typeof collection === 'string' ? collection : '*'}`
@@ -96,7 +109,7 @@ class MongoSink implements Sink<unknown> {
     const { writes, chunkSize } = await this.#collect(chunks, context)
     await context.settleRejects()
     const own: Try = { store, ledger: new Ledger(store, this.#ledgerName), id, context, writes, chunkSize }
-    if (this.#options.ledger === false) await this.#settle(own, await this.#write(own, undefined, itemsOf(writes)))
+    if (this.#options.ledger === false) await this.#settle(own, await this.#write(own, undefined, writes))
     else if (this.#options.transaction === true) await this.#inTurn(() => this.#writeInTransaction(own))
     else await this.#writeGuarded(own)
     context.signal.throwIfAborted()
@@ -106,16 +119,16 @@ class MongoSink implements Sink<unknown> {
     chunks: AsyncIterable<readonly unknown[]>,
     { signal, reject }: WriteContext,
   ): Promise<{ writes: readonly Write[]; chunkSize: number }> {
-    const writes = new Writes(this.#mode, this.#options.collection)
+    const gathered = nothingGathered()
     let index = 0
     let chunkSize = 1
     for await (const chunk of chunks) {
       signal.throwIfAborted()
-      for (const record of chunk) writes.add(record, index++, reject)
+      for (const record of chunk) this.#gatherer.add(gathered, record, index++, reject)
       chunkSize = Math.max(chunkSize, chunk.length)
     }
     signal.throwIfAborted()
-    return { writes: writes.end(reject), chunkSize }
+    return { writes: this.#gatherer.end(gathered, reject), chunkSize }
   }
 
   /** Guards in the documents: the ledger is asked before, and told after. */
@@ -126,11 +139,11 @@ class MongoSink implements Sink<unknown> {
     // Dead letters of a partition that is done may be more now.
     if (entry?.isDone === true && indexes === undefined) return
     const guard = guardOf(this.#mode, ownerOf(id), id.batchTime, id.partition)
-    const numbers = indexes ?? numbersOf(writes.length, entry, id)
-    const items = itemsOf(writes, this.#mode.isNumbered ? { prefix: prefixOf(id), numbers } : undefined)
-    const refused = await this.#write(own, guard, items)
-    if (refused.length > 0 && this.#mode.isNumbered && indexes === undefined)
-      await ledger.note(id, refusedEntry(refused, items, numbers, entry), signal)
+    const numbers = this.#mode.isNumbered ? (indexes ?? numbersOf(writes.length, entry, id)) : undefined
+    if (numbers !== undefined) giveIds(writes, numbers, prefixOf(id))
+    const refused = await this.#write(own, guard, writes)
+    if (refused.length > 0 && numbers !== undefined && indexes === undefined)
+      await ledger.note(id, refusedEntry(refused, writes, numbers, entry), signal)
     await this.#settle(own, refused)
     await ledger.note(id, { isDone: true }, signal)
   }
@@ -139,14 +152,12 @@ class MongoSink implements Sink<unknown> {
   async #writeInTransaction(own: Try): Promise<void> {
     const { store, ledger, id, context } = own
     const { signal, indexes } = context
-    const numbering = this.#mode.isNumbered
-      ? { prefix: prefixOf(id), numbers: indexes ?? own.writes.map((_, number) => number) }
-      : undefined
-    for (let items = itemsOf(own.writes, numbering); ;) {
+    if (this.#mode.isNumbered) giveIds(own.writes, indexes ?? own.writes.keys(), prefixOf(id))
+    for (let { writes } = own; ;) {
       const refused = await inTransaction(store, signal, async (session) => {
         const entry = await ledger.begin(id, signal, session)
         if (entry?.isDone === true && indexes === undefined) return { end: 'abort', result: [] }
-        const left = entry?.isDone === true ? await this.#notThere(own, items, session) : items
+        const left = entry?.isDone === true ? await this.#notThere(own, writes, session) : writes
         const result = await this.#write(own, undefined, left, session)
         if (result.length > 0) return { end: 'abort', result }
         await context.settleRejects()
@@ -155,15 +166,19 @@ class MongoSink implements Sink<unknown> {
       })
       if (refused.length === 0) return
       this.#reject(own, refused)
-      const gone = new Set(refused.map(({ item }) => item))
-      items = items.filter((item) => !gone.has(item))
+      const gone = new Set(refused.map(({ write }) => write))
+      writes = writes.filter((write) => !gone.has(write))
     }
   }
 
   /** Dead letters that are there already, from a run before. */
-  async #notThere({ store, context }: Try, items: readonly Item[], session: ClientSession): Promise<readonly Item[]> {
-    const [name = ''] = items.map(({ write }) => write.collection)
-    const _id = { $in: items.map(({ id = '' }) => id) }
+  async #notThere(
+    { store, context }: Try,
+    writes: readonly Write[],
+    session: ClientSession,
+  ): Promise<readonly Write[]> {
+    const [name = ''] = writes.map(({ collection }) => collection)
+    const _id = { $in: writes.map(({ id = '' }) => id) }
     const found = await store.call('reading dead letters', context.signal, () =>
       store
         .collection(name === '' ? this.#ledgerName : name)
@@ -171,29 +186,29 @@ class MongoSink implements Sink<unknown> {
         .toArray(),
     )
     const there = new Set(found.map((document) => document._id))
-    return items.filter(({ id = '' }) => !there.has(id))
+    return writes.filter(({ id = '' }) => !there.has(id))
   }
 
   /** Collection after collection, in bulks of as many records as the output's chunks have. */
   async #write(
     { store, context: { signal }, chunkSize }: Try,
     guard: Guard | undefined,
-    items: readonly Item[],
+    writes: readonly Write[],
     session?: ClientSession,
   ): Promise<readonly Refused[]> {
-    const target: BulkTarget = { store, mode: this.#mode, guard, signal, session }
+    const target: BulkTarget = { store, mode: this.#mode, guard, signal, session, outlook: this.#outlook }
     const refused: Refused[] = []
-    for (const [name, group] of byCollection(items))
+    for (const [name, group] of byCollection(writes))
       for (let at = 0; at < group.length; at += chunkSize) {
-        refused.push(...(await writeItems(target, name, group.slice(at, at + chunkSize))))
+        refused.push(...(await writeAll(target, name, group.slice(at, at + chunkSize))))
         if (session !== undefined && refused.length > 0) return refused
       }
     return refused
   }
 
   #reject({ context }: Try, refused: readonly Refused[]): void {
-    for (const { item, message } of refused)
-      for (const index of item.write.indexes) context.reject(index, refusal(message))
+    for (const { write, message } of refused)
+      for (const index of indexesOf(write)) context.reject(index, refusal(message))
   }
 
   async #settle(own: Try, refused: readonly Refused[]): Promise<void> {
@@ -239,14 +254,9 @@ function prefixOf(id: BatchPartitionId): string {
   return `${ownerOf(id)}-${String(id.batchTime)}-${String(id.partition)}-`
 }
 
-interface Numbering {
-  readonly prefix: string
-  readonly numbers: readonly number[]
-}
-
-function itemsOf(writes: readonly Write[], numbering?: Numbering): readonly Item[] {
-  if (numbering === undefined) return writes.map((write) => ({ write, id: write.id }))
-  return writes.map((write, at) => ({ write, id: `${numbering.prefix}${String(numbering.numbers[at])}` }))
+function giveIds(writes: readonly Write[], numbers: Iterable<number>, prefix: string): void {
+  const next = numbers[Symbol.iterator]()
+  for (const write of writes) write.id = `${prefix}${String(next.next().value)}`
 }
 
 /** The same number for the same record, also where a run before has sent some to the dead letters, which are left out now. */
@@ -264,22 +274,22 @@ function numbersOf(count: number, entry: Entry | undefined, id: BatchPartitionId
 
 function refusedEntry(
   refused: readonly Refused[],
-  items: readonly Item[],
+  writes: readonly Write[],
   numbers: readonly number[],
   entry: Entry | undefined,
 ): Omit<Entry, 'time'> {
-  const total = entry?.total ?? items.length
-  const before = (entry?.refused ?? []).slice(0, total - items.length)
-  const gone = new Set(refused.map(({ item }) => item))
-  return { total, refused: [...before, ...numbers.filter((_, at) => gone.has(items[at] as Item))] }
+  const total = entry?.total ?? writes.length
+  const before = (entry?.refused ?? []).slice(0, total - writes.length)
+  const gone = new Set(refused.map(({ write }) => write))
+  return { total, refused: [...before, ...numbers.filter((_, at) => gone.has(writes[at] as Write))] }
 }
 
-function byCollection(items: readonly Item[]): Map<string, Item[]> {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) {
-    const group = groups.get(item.write.collection)
-    if (group === undefined) groups.set(item.write.collection, [item])
-    else group.push(item)
+function byCollection(writes: readonly Write[]): Map<string, Write[]> {
+  const groups = new Map<string, Write[]>()
+  for (const write of writes) {
+    const group = groups.get(write.collection)
+    if (group === undefined) groups.set(write.collection, [write])
+    else group.push(write)
   }
   return groups
 }

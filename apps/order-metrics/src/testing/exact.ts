@@ -75,11 +75,13 @@ export interface Written {
   readonly lines: readonly string[]
   /** Whether there is a database, too. */
   readonly database: boolean
+  /** Rows of all batches, as JSON, from elsewhere. */
+  readonly rows?: readonly string[] | undefined
   /** Whether the lines were rejected in the order in which they stand in `lines`. */
   readonly inOrder: boolean
 }
 
-export async function assertExact({ out, lines, database, inOrder }: Written): Promise<void> {
+export async function assertExact({ out, lines, database, inOrder, rows: others }: Written): Promise<void> {
   const expected = recompute(lines)
   const expectedText = textOf({ ...expected, customers: undefined })
   const totals = JSON.parse(await readFile(join(out, 'totals.json'), 'utf8')) as ExpectedTotals
@@ -92,6 +94,12 @@ export async function assertExact({ out, lines, database, inOrder }: Written): P
   const rejected = (await readFile(join(out, 'rejected.ndjson'), 'utf8')).split('\n').slice(0, -1)
   const rejectedLines = rejected.map((line) => (JSON.parse(line) as { line: string }).line)
   assert.deepEqual(inOrder ? rejectedLines : rejectedLines.sort(), inOrder ? bad : bad.sort())
+  if (others !== undefined) {
+    // Each row once, the same as in the files.
+    const sorted = (texts: readonly string[]): string[] => [...texts].sort()
+    const plain = others.map((text) => textOf({ ...(JSON.parse(text) as object), batchTime: undefined }))
+    assert.deepEqual(sorted(plain), sorted(rows.map((row) => textOf(row))))
+  }
   if (!database) return
   const stored = (await readMetrics(out)).map((row) => ({ ...row, by: row.kind }))
   assert.equal(totalsOf(stored), expectedText)

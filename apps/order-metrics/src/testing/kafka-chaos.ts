@@ -23,11 +23,15 @@ export interface KafkaChaosOptions {
   /** In the order of their ids, from 1. */
   readonly brokers: readonly Broker[]
   readonly topic: string
+  /** Where the app writes its metrics, too, in place of a database. */
+  readonly outTopic?: string | undefined
   /** Holds what is produced, as `*.csv`. */
   readonly data: string
   readonly out: string
   /** How often the app is killed. */
   readonly kills: number
+  /** How often it is stopped (SIGSTOP), another one takes over, and it wakes. Not with a database, which ends the one that is stopped. */
+  readonly stops?: number | undefined
   /** How often a leader is killed. */
   readonly leaderKills: number
   readonly linesPerSecond: number
@@ -40,6 +44,8 @@ export interface KafkaChaosCounts {
   kills: number
   /** Kills before the process had committed anything. */
   earlyKills: number
+  /** Apps that were stopped, and found when they woke that another one had taken over. */
+  takeOvers: number
   leaderKills: number
   /** Kills of the app while a broker was away. */
   killsWithoutBroker: number
@@ -53,7 +59,7 @@ const LINES_OF_TRANSACTION = 100
 const ABORT_EVERY = 4
 const LONGEST_RUN_MS = 1_500
 const LONGEST_PAUSE_MS = 3_000
-const IDLE_SECONDS = 8
+const IDLE_SECONDS = 5
 
 const PRODUCER = fileURLToPath(new URL('../../dist/produce.js', import.meta.url))
 
@@ -68,7 +74,9 @@ export async function runKafkaChaos(options: KafkaChaosOptions): Promise<KafkaCh
   }).admin()
   await admin.connect()
   const configEntries = [{ name: 'min.insync.replicas', value: '2' }]
-  await makeTopic(admin, { topic, numPartitions: PARTITIONS, replicationFactor: REPLICAS, configEntries })
+  for (const name of [topic, ...(options.outTopic === undefined ? [] : [options.outTopic])]) {
+    await makeTopic(admin, { topic: name, numPartitions: PARTITIONS, replicationFactor: REPLICAS, configEntries })
+  }
   const chaos = new KafkaChaos(options, admin)
   try {
     return await chaos.run()
@@ -85,20 +93,23 @@ class KafkaChaos {
   readonly #counts: KafkaChaosCounts = {
     kills: 0,
     earlyKills: 0,
+    takeOvers: 0,
     leaderKills: 0,
     killsWithoutBroker: 0,
     isProducing: false,
   }
   #app: RunningApp | undefined
+  readonly #stopped: RunningApp[] = []
   #producer: ReturnType<typeof startProducer> | undefined
   #isBrokerAway = false
 
   constructor(options: KafkaChaosOptions, admin: Admin) {
     this.#options = options
     this.#admin = admin
-    const { bootstrap, topic, out } = options
+    const { bootstrap, topic, outTopic, out } = options
     const source = ['--kafka', bootstrap, '--topic', topic, '--group', `metrics-of-${topic}`]
-    this.#args = [...source, '--batch', '100', '--partitions', '2', '--out', out]
+    const target = outTopic === undefined ? [] : ['--out-topic', outTopic, '--no-database']
+    this.#args = [...source, ...target, '--batch', '100', '--partitions', '2', '--out', out]
   }
 
   async run(): Promise<KafkaChaosCounts> {
@@ -108,7 +119,9 @@ class KafkaChaos {
     await Promise.all([this.#killApps(), this.#killLeaders()])
     this.#counts.isProducing = producer.isRunning()
     this.#options.log(JSON.stringify(this.#counts))
-    await within(producer.done, 'the end of the producer')
+    await within(producer.done, 'the end of the producer').catch((error: unknown) => {
+      throw new Error(`the producer has said:\n${producer.said()}`, { cause: error })
+    })
     // Whatever came meanwhile is there when it starts for the last time.
     await this.#killApp(true)
     const app = startApp([...this.#args, '--until-idle', String(IDLE_SECONDS)])
@@ -118,20 +131,47 @@ class KafkaChaos {
   }
 
   end(): void {
+    for (const app of this.#stopped) app.signal('SIGKILL')
     this.#app?.signal('SIGKILL')
     this.#producer?.stop()
   }
 
   async #killApps(): Promise<void> {
-    const { kills, random, log } = this.#options
-    for (let i = 1; i <= kills; i++) {
+    const { kills, stops = 0, random, log } = this.#options
+    const events = kills + stops
+    let stopsLeft = stops
+    for (let i = 1; i <= events; i++) {
+      if (stopsLeft > 0 && random() < stopsLeft / (events - i + 1)) {
+        stopsLeft--
+        await this.#stopAndTakeOver()
+        log(`app ${String(i)}/${String(events)}: ${JSON.stringify(this.#counts)}`)
+        continue
+      }
       const isEarly = random() < EARLY_SHARE
       if (!isEarly) await this.#nextBatch()
       await sleep(random() * (isEarly ? LONGEST_START_MS : LONGEST_RUN_MS))
       await this.#killApp(isEarly)
       this.#app = startApp(this.#args)
-      log(`app ${String(i)}/${String(kills)}: ${JSON.stringify(this.#counts)}`)
+      log(`app ${String(i)}/${String(events)}: ${JSON.stringify(this.#counts)}`)
     }
+  }
+
+  /** At any moment of a batch; what wakes must see that it owns nothing any more. */
+  async #stopAndTakeOver(): Promise<void> {
+    const { random } = this.#options
+    const old = this.#app as RunningApp
+    await this.#nextBatch()
+    await sleep(random() * LONGEST_RUN_MS)
+    old.signal('SIGSTOP')
+    this.#stopped.push(old)
+    const next = startApp([...this.#args, '--take-over'])
+    this.#app = next
+    await this.#nextBatch()
+    await sleep(random() * LONGEST_RUN_MS)
+    old.signal('SIGCONT')
+    const { code, stderr } = await within(old.exited, 'the end of a woken process')
+    if (code !== 1 || !/has taken over/.test(stderr)) throw new Error(`a woken process ended otherwise:\n${stderr}`)
+    this.#counts.takeOvers++
   }
 
   /** What the producer says is told with what went wrong: without its lines there are no batches. */
@@ -174,7 +214,9 @@ class KafkaChaos {
   }
 
   async #whole(): Promise<void> {
-    const topics = [this.#options.topic, '__transaction_state', '__consumer_offsets']
+    const { topic, outTopic } = this.#options
+    const outTopics = outTopic === undefined ? [] : [outTopic, 'sluice-ledger']
+    const topics = [topic, ...outTopics, '__transaction_state', '__consumer_offsets']
     for (;;) {
       const partitions = await this.#partitions(topics).catch(() => [])
       if (partitions.length > 0 && partitions.every(({ isr }) => isr.length === REPLICAS)) return

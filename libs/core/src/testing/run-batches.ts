@@ -179,14 +179,19 @@ async function progress(clock: ManualClock, woken: Promise<void>): Promise<void>
   if (isStuck && clock.nextDueMs !== undefined) await clock.advance(clock.nextDueMs)
 }
 
-/** Collects the streams that a graph returned. */
-class Collector {
-  readonly #streams: CollectedStreams
-  readonly #records = new Map<DStream<unknown>, Map<BatchTime, unknown[]>>()
+/** The records of each stream, by its place in what the graph returned. */
+export type CollectedRecords = Map<number, Map<BatchTime, unknown[]>>
 
-  constructor(streams: CollectedStreams) {
+/** Collects the streams that a graph returned. */
+export class Collector {
+  readonly #streams: CollectedStreams
+  readonly #records: CollectedRecords
+
+  /** Adds to `records`: an output that was done before a crash is not run again by the next life of an application. */
+  constructor(streams: CollectedStreams, records: CollectedRecords = new Map()) {
     this.#streams = streams
-    for (const stream of this.#all()) this.#collect(stream)
+    this.#records = records
+    for (const [place, stream] of this.#all().entries()) this.#collect(stream, place)
   }
 
   #all(): readonly DStream<unknown>[] {
@@ -194,24 +199,24 @@ class Collector {
     return isStream(this.#streams) ? [this.#streams] : Object.values(this.#streams)
   }
 
-  #collect(stream: DStream<unknown>): void {
-    const byTime = new Map<BatchTime, unknown[]>()
-    this.#records.set(stream, byTime)
+  #collect(stream: DStream<unknown>, place: number): void {
+    const byTime = this.#records.get(place) ?? new Map<BatchTime, unknown[]>()
+    this.#records.set(place, byTime)
     stream.foreachRDD(
       async (rdd, time) => {
         byTime.set(time, await rdd.collect())
       },
-      { name: `collected-${String(this.#records.size)}` },
+      { name: `collected-${String(place + 1)}` },
     )
   }
 
+  /** In the shape in which the graph returned its streams. */
   result(times: readonly BatchTime[]): unknown {
-    const of = (stream: DStream<unknown>): Batches<unknown> =>
-      times.map((time) => this.#records.get(stream)?.get(time) ?? absent)
+    const all = this.#all().map((_, place) => times.map((time) => this.#records.get(place)?.get(time) ?? absent))
     if (this.#streams === undefined) return undefined
-    if (isStream(this.#streams)) return of(this.#streams)
-    if (Array.isArray(this.#streams)) return (this.#streams as readonly DStream<unknown>[]).map(of)
-    return Object.fromEntries(Object.entries(this.#streams).map(([name, stream]) => [name, of(stream)]))
+    if (isStream(this.#streams)) return all[0]
+    if (Array.isArray(this.#streams)) return all
+    return Object.fromEntries(Object.keys(this.#streams).map((name, place) => [name, all[place]]))
   }
 }
 

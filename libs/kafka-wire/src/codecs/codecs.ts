@@ -34,6 +34,11 @@ export function codecsOf(options: CodecOptions = {}): Codecs {
   }
 }
 
+/** The number that stands in a batch. */
+export function codecIdOf(name: Compression): number {
+  return NAMES.indexOf(name)
+}
+
 export function compressionsOf(codecs: Codecs): Compression[] {
   return NAMES.filter((name) => name === 'none' || codecs[name].compress !== undefined)
 }

@@ -2,7 +2,7 @@
  * What is used of kafkajs beyond its public face, with types, in one place: kafkajs cannot read a range, and its decoder lets
  * aborted records through (a key of four zero bytes), so that only its connections are used for reading.
  */
-import type { Kafka, Producer, ProducerConfig } from 'kafkajs'
+import type { Kafka } from 'kafkajs'
 import Encoder from 'kafkajs/src/protocol/encoder.js'
 import InnerConnection from 'kafkajs/src/network/connection.js'
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
@@ -61,6 +61,10 @@ interface TopicOffsets {
   readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
 }
 
+interface TopicSettings {
+  readonly configEntries: readonly { readonly configName: string; readonly configValue: string | null }[]
+}
+
 interface JoinAnswer {
   readonly memberId: string
   readonly generationId: number
@@ -81,6 +85,8 @@ export interface Broker {
   syncGroup(request: object): Promise<{ readonly memberAssignment: Buffer }>
   heartbeat(request: object): Promise<unknown>
   leaveGroup(request: object): Promise<unknown>
+  createTopics(request: object): Promise<unknown>
+  describeConfigs(request: object): Promise<{ readonly resources: readonly TopicSettings[] }>
   offsetFetch(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
 }
 
@@ -98,29 +104,16 @@ export interface Cluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   findBroker(which: { nodeId: number }): Promise<Broker>
-  findGroupCoordinator(which: { groupId: string }): Promise<Broker>
+  findGroupCoordinator(which: { groupId: string; coordinatorType?: number }): Promise<Broker>
+  findControllerBroker(): Promise<Broker>
 }
 
 type CreateCluster = (options: object) => Cluster
 
-/** Connections of its own, besides those of producers. */
+/** With connections of its own. */
 export function createCluster(kafka: Kafka): Cluster {
   const options = { metadataMaxAge: 300_000, allowAutoTopicCreation: false }
   return tolerant(clusterMaker(kafka).create.call(kafka, options))
-}
-
-/** A producer, and the cluster that it has made for itself. */
-export function createProducer(kafka: Kafka, config: ProducerConfig): { producer: Producer; cluster: Cluster } {
-  const { key, create } = clusterMaker(kafka)
-  const made: Cluster[] = []
-  const value = (options: object): Cluster => {
-    const cluster = tolerant(create.call(kafka, options))
-    made.push(cluster)
-    return cluster
-  }
-  const watched = Object.create(kafka, { [key]: { value } }) as Kafka
-  const producer = watched.producer(config)
-  return { producer, cluster: made[0] as Cluster }
 }
 
 function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
@@ -177,9 +170,15 @@ export async function sendRaw(
   return answer as Buffer
 }
 
+/** Errors that kafkajs does not know. */
+const YOUNG_ERRORS: Readonly<Record<number, string>> = { 90: 'PRODUCER_FENCED', 120: 'TRANSACTION_ABORTABLE' }
+const UNKNOWN_CODE = 'KAFKAJS_UNKNOWN_ERROR_CODE'
+
 /** kafkajs's error for a number that a broker answered. */
 export function errorOfCode(code: number): Error {
-  return protocolErrors.createErrorFromCode(code)
+  const known = protocolErrors.createErrorFromCode(code)
+  const isKnown = (known as { readonly type?: unknown }).type !== UNKNOWN_CODE
+  return isKnown ? known : Object.assign(known, { type: YOUNG_ERRORS[code] ?? `error ${String(code)}` })
 }
 
 /** Which connections a cluster has open. */

@@ -2,7 +2,7 @@
 import type { Logger } from '@sluice/core'
 import kafkajs from 'kafkajs'
 import type { Kafka, KafkaConfig } from 'kafkajs'
-import { clientOver } from '../adapted-client.js'
+import { CALL_TIMEOUT_MS, clientOver } from '../adapted-client.js'
 import { CONNECT_TIMEOUT_MS, DEFAULT_CLIENT_ID } from '../adapter.js'
 import type { Adapter, AdapterParts, ClientOptions } from '../adapter.js'
 import type {
@@ -11,6 +11,7 @@ import type {
   FetchRequest,
   Isolation,
   KafkaClient,
+  NewTopic,
   TopicMetadata,
   TopicPartitionOffset,
 } from '../client.js'
@@ -21,18 +22,25 @@ import { connectionsOf, createCluster, dropConnection, dropConnections, mendKafk
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsGroup } from './kafkajs-group.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
-import type { KafkajsOutlet } from './kafkajs-outlet.js'
-import { KafkajsProducers } from './kafkajs-producers.js'
+import { KafkajsWire } from './kafkajs-wire.js'
+import type { WireProducer } from '../produce/wire-producer.js'
+import { WireProducers } from '../produce/wire-producers.js'
 
 export interface KafkajsClientOptions extends ClientOptions {
   /** `true`, or the options of `tls.connect`. Default: no TLS. */
   readonly ssl?: KafkaConfig['ssl']
   /** E.g. `{ mechanism: 'scram-sha-512', username, password }`. Default: none. */
   readonly sasl?: KafkaConfig['sasl']
+  /**
+   * How transactions are written: `safe` as of KIP-890 (Kafka 4), `classic` as brokers before do. Default: what the brokers speak.
+   */
+  readonly transactions?: 'safe' | 'classic' | undefined
   /** Gets what kafkajs logs, at level `debug`. Default: nothing does. */
   readonly logger?: Logger | undefined
 }
 
+/** A kind of resource that has settings. */
+const TOPIC = 2
 /** The generation of one who is not a member. */
 const NO_GENERATION = -1
 
@@ -40,11 +48,12 @@ export function kafkajsClient(options: KafkajsClientOptions): KafkaClient {
   return clientOver(options, (parts) => new KafkajsAdapter(options, parts))
 }
 
-class KafkajsAdapter implements Adapter<KafkajsOutlet> {
+class KafkajsAdapter implements Adapter<WireProducer> {
   readonly name = 'kafkajs'
   readonly compression: readonly Compression[]
   readonly failures = { toSluice, typeOf }
-  readonly producers: KafkajsProducers
+  readonly producers: WireProducers
+  readonly #wire: KafkajsWire
   readonly #kafka: Kafka
   readonly #cluster: Cluster
   readonly #fetcher: KafkajsFetcher
@@ -56,11 +65,13 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     this.#kafka = kafka
     this.#cluster = createCluster(kafka)
     this.#fetcher = new KafkajsFetcher(this.#cluster, parts)
-    const partitionsOf = async (topic: string, signal?: AbortSignal) => {
-      const [metadata] = await parts.retried(`looking up ${topic}`, { signal }, () => this.metadata([topic]))
-      return (metadata as TopicMetadata).partitions
-    }
-    this.producers = new KafkajsProducers({ ...parts, kafka, partitionsOf })
+    // Records must not wait behind fetches, nor look-ups behind records.
+    this.#wire = new KafkajsWire(createCluster(kafka), parts)
+    this.producers = new WireProducers({ ...parts, wire: this.#wire, dialect: options.transactions })
+  }
+
+  get areTransactionsSafe(): boolean {
+    return this.producers.areTransactionsSafe
   }
 
   connect(): Promise<void> {
@@ -71,6 +82,7 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     // kafkajs would wait for each request that is under way.
     await retire(this.#cluster, reason)
     await this.#cluster.disconnect()
+    await this.#wire.close(reason)
   }
 
   async metadata(topics: readonly string[] | RegExp): Promise<readonly TopicMetadata[]> {
@@ -87,6 +99,28 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
       return found.filter(({ topic }) => topics.test(topic)).sort((a, b) => (a.topic < b.topic ? -1 : 1))
     }
     return topics.map((topic) => found.find((each) => each.topic === topic) as TopicMetadata)
+  }
+
+  async topicSettings(topic: string): Promise<ReadonlyMap<string, string>> {
+    await this.#cluster.connect()
+    const broker = await this.#cluster.brokerPool.findConnectedBroker()
+    const { resources } = await broker.describeConfigs({ resources: [{ type: TOPIC, name: topic }] })
+    const entries = resources.flatMap(({ configEntries }) => configEntries)
+    return new Map(entries.map(({ configName, configValue }) => [configName, configValue ?? '']))
+  }
+
+  async createTopic({ topic, partitions, replicas = -1, settings = {} }: NewTopic): Promise<void> {
+    await this.#cluster.connect()
+    // Who the controller is comes with them.
+    await this.#fetcher.learnBrokers()
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+    const made = { topic, numPartitions: partitions, replicationFactor: replicas, configEntries }
+    try {
+      await (await this.#cluster.findControllerBroker()).createTopics({ topics: [made] })
+    } catch (error) {
+      // One error for each topic, in one for all.
+      throw (error as { readonly errors?: readonly Error[] }).errors?.[0] ?? error
+    }
   }
 
   async listOffsets(
@@ -145,8 +179,8 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
     }
   }
 
-  gaveUp(reason: Error): Promise<void> {
-    return dropConnections(this.#cluster, reason)
+  async gaveUp(reason: Error): Promise<void> {
+    await Promise.all([dropConnections(this.#cluster, reason), this.#wire.gaveUp(reason)])
   }
 
   async #coordinator(groupId: string): Promise<Broker> {
@@ -156,11 +190,21 @@ class KafkajsAdapter implements Adapter<KafkajsOutlet> {
   }
 }
 
-function newKafka({ brokers, clientId, ssl, sasl, connectTimeoutMs, logger }: KafkajsClientOptions): Kafka {
+function newKafka({
+  brokers,
+  clientId,
+  ssl,
+  sasl,
+  connectTimeoutMs,
+  callTimeoutMs,
+  logger,
+}: KafkajsClientOptions): Kafka {
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId: clientId ?? DEFAULT_CLIENT_ID,
     connectionTimeout: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    // One that nobody answers must not take longer than all tries together.
+    requestTimeout: callTimeoutMs ?? CALL_TIMEOUT_MS,
     ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl }),
     // We try again ourselves, by a deadline; but each of the given brokers gets its chance.

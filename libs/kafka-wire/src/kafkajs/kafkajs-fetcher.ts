@@ -68,6 +68,12 @@ export class KafkajsFetcher {
     return found
   }
 
+  /** How many partitions a topic has as far as is known, and at least `atLeast` if it has as many. */
+  async partitionCount(topic: string, atLeast: number): Promise<number> {
+    if ((this.#leaders.get(topic)?.size ?? 0) < atLeast) this.forget(topic)
+    return (this.#leaders.get(topic) ?? (await this.#lookUp(topic))).size
+  }
+
   /** Makes the next call look up the leaders of `topic` again. */
   forget(topic: string): void {
     this.#leaders.delete(topic)

@@ -1,6 +1,6 @@
 /** The adapter to @platformatic/kafka: its connections, metadata, groups and producers; our own fetch and decoder. */
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { Admin, listOffsetsV5 } from '@platformatic/kafka'
+import { Admin, ConfigResourceTypes, listOffsetsV5 } from '@platformatic/kafka'
 import type { AdminOptions, ConnectionOptions, Producer } from '@platformatic/kafka'
 import { clientOver } from '../adapted-client.js'
 import { CONNECT_TIMEOUT_MS, DEFAULT_CLIENT_ID } from '../adapter.js'
@@ -10,6 +10,7 @@ import type {
   FetchRequest,
   Isolation,
   KafkaClient,
+  NewTopic,
   TopicMetadata,
   TopicPartitionOffset,
 } from '../client.js'
@@ -92,6 +93,17 @@ class PlatformaticAdapter implements Adapter<Producer> {
       topic,
       partitions: (found.topics.get(topic)?.partitions ?? []).map(({ leader }, partition) => ({ partition, leader })),
     }))
+  }
+
+  async topicSettings(topic: string): Promise<ReadonlyMap<string, string>> {
+    const resources = [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }]
+    const found = await this.#admin.describeConfigs({ resources })
+    return new Map(found.flatMap(({ configs }) => configs).map(({ name, value }) => [name, value ?? '']))
+  }
+
+  createTopic({ topic, partitions, replicas = -1, settings = {} }: NewTopic): Promise<unknown> {
+    const configs = Object.entries(settings).map(([name, value]) => ({ name, value }))
+    return this.#admin.createTopics({ topics: [topic], partitions, replicas, configs })
   }
 
   async listOffsets(

@@ -21,6 +21,20 @@ function metadataTests({ client, name, newTopic }: Kit): void {
     expect(await client.metadata([])).toEqual([])
   })
 
+  it('makes a topic, and leaves one of that name as it is', async () => {
+    const topic = name()
+    await client.createTopic({ topic, partitions: 3, settings: { 'cleanup.policy': 'compact' } })
+    await client.createTopic({ topic, partitions: 1, settings: { 'cleanup.policy': 'delete' } })
+    expect((await client.metadata([topic]))[0]?.partitions.length).toBe(3)
+    const settings = await client.topicSettings(topic)
+    expect(settings.get('cleanup.policy')).toBe('compact')
+    expect(Number(settings.get('max.message.bytes'))).toBeGreaterThan(0)
+    await expect(client.createTopic({ topic: 'no topic', partitions: 1 })).rejects.toMatchObject({
+      code: 'BROKER_REFUSED',
+      retryable: false,
+    })
+  })
+
   it('finds topics by a pattern, which none may match', async () => {
     const prefix = name()
     const topics = [await newTopic(), await newTopic()].sort()

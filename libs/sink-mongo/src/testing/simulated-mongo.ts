@@ -158,26 +158,15 @@ class SimulatedCollection {
     return this.findOne({ _id: filter['_id'] as unknown }, options)
   }
 
-  async bulkWrite(operations: readonly Document[], { session, ordered }: Options & { ordered?: boolean }) {
-    await Promise.resolve()
-    const writeErrors: object[] = []
-    let matchedCount = 0
-    for (const [index, operation] of operations.entries()) {
-      try {
-        matchedCount += this.#write(operation, session)
-      } catch (error) {
-        const { code, message } = error as { code?: number; message: string }
-        if (code !== 11_000) throw error
-        writeErrors.push({ index, code, errmsg: message })
-        if (ordered === true) break
-      }
-    }
-    const result = { matchedCount, getWriteConcernError: () => undefined }
-    if (writeErrors.length > 0)
-      throw Object.assign(new Error('some failed'), { name: 'MongoBulkWriteError', writeErrors, result })
-    return result
+  initializeOrderedBulkOp({ session }: Options = {}) {
+    return new SimulatedBulk((operation) => this.#write(operation, session), true)
   }
 
+  initializeUnorderedBulkOp({ session }: Options = {}) {
+    return new SimulatedBulk((operation) => this.#write(operation, session), false)
+  }
+
+  /** How many it matched. */
   #write({ insertOne, replaceOne, updateOne }: Document, session: Session | undefined): number {
     if (insertOne !== undefined) {
       this.#insert((insertOne as Document)['document'] as Document, session)
@@ -213,6 +202,57 @@ class SimulatedCollection {
 
   #matching(filter: Document, session: Session | undefined): Document[] {
     return [...this.#server.rows(this.#name, session).values()].filter((each) => matches(each, filter))
+  }
+}
+
+class SimulatedBulk {
+  readonly #write: (operation: Document) => number
+  readonly #isOrdered: boolean
+  readonly #operations: Document[] = []
+
+  constructor(write: (operation: Document) => number, isOrdered: boolean) {
+    this.#write = write
+    this.#isOrdered = isOrdered
+  }
+
+  raw(operation: Document): void {
+    this.#operations.push(operation)
+  }
+
+  insert(document: Document): void {
+    this.raw({ insertOne: { document } })
+  }
+
+  addToOperationsList(_type: unknown, { q, u, upsert }: { q: Document; u: Document; upsert: boolean }): void {
+    const isUpdate = Object.keys(u).some((name) => name.startsWith('$'))
+    this.raw({
+      updateOne: {
+        filter: q,
+        upsert,
+        ...(isUpdate ? { update: u } : { replacement: { ...u, _id: q['_id'] as unknown } }),
+      },
+    })
+  }
+
+  async execute() {
+    await Promise.resolve()
+    const writeErrors: object[] = []
+    let matchedCount = 0
+    for (const [index, operation] of this.#operations.entries()) {
+      try {
+        matchedCount += this.#write(operation)
+      } catch (error) {
+        const { code, message } = error as { code?: number; message: string }
+        if (code !== 11_000) throw error
+        writeErrors.push({ index, code, errmsg: message })
+        if (this.#isOrdered) break
+      }
+    }
+    const made = this.#operations.length - matchedCount - writeErrors.length
+    const result = { matchedCount, insertedCount: made, upsertedCount: 0, getWriteConcernError: () => undefined }
+    if (writeErrors.length > 0)
+      throw Object.assign(new Error('some failed'), { name: 'MongoBulkWriteError', writeErrors, result })
+    return result
   }
 }
 

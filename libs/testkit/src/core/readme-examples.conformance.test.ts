@@ -55,8 +55,11 @@ sinkConformance<string>({
 
 const { runs } = await runWithAborts([[1, 2], [3, ABORT, 4], [5]], (numbers) => numbers.map((n) => n * 2))
 
-test('a crash ends the run', () => {
-  expect(runs).toEqual([{ seen: [[2, 4]], abortedAt: 2_000 }])
+test('a crash ends the run, and another one goes on', () => {
+  expect(runs).toEqual([
+    { seen: [[2, 4]], abortedAt: 2_000 },
+    { seen: [[6, 8], [10]], abortedAt: undefined },
+  ])
 })
 
 const build: Build = (sim) => {

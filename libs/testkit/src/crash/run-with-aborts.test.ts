@@ -1,4 +1,4 @@
-import { pair, textFileSink, type Sink } from '@sluice/core'
+import { milliseconds, pair, textFileSink, type Sink } from '@sluice/core'
 import { absent, memoryFileSystem, type Batches } from '@sluice/core/testing'
 import { expect, expectTypeOf, test } from 'vitest'
 import { ABORT, runWithAborts } from './run-with-aborts.js'
@@ -9,7 +9,7 @@ test('a script without crashes gives what runBatches gives', async () => {
   expect(runs).toEqual([{ seen: [[2, 4], absent, [6]], abortedAt: undefined }])
 })
 
-test('the engine stops at the marker: the batch is not completed, later ones do not run', async () => {
+test('the engine stops at the marker, and the next life begins with that batch', async () => {
   const passed: number[] = []
   const { runs } = await runWithAborts([[1, 2], [3, ABORT, 4], [5]], (numbers) =>
     numbers.map((n) => {
@@ -17,15 +17,21 @@ test('the engine stops at the marker: the batch is not completed, later ones do 
       return n * 2
     }),
   )
-  expect(runs).toEqual([{ seen: [[2, 4]], abortedAt: 2_000 }])
-  expect(passed).toEqual([1, 2, 3])
+  expect(runs).toEqual([
+    { seen: [[2, 4]], abortedAt: 2_000 },
+    { seen: [[6, 8], [10]], abortedAt: undefined },
+  ])
+  expect(passed).toEqual([1, 2, 3, 3, 4, 5])
 })
 
-test('state of the crashed batch is not committed, and its outputs do not see it', async () => {
+test('state is that of the last committed batch', async () => {
   const { runs } = await runWithAborts([['a'], ['a', ABORT], ['a']], (words) =>
     words.map((word) => pair(word, 1)).updateStateByKey<number>((ones, sum = 0) => sum + ones.length),
   )
-  expect(runs).toEqual([{ seen: [[['a', 1]]], abortedAt: 2_000 }])
+  expect(runs).toEqual([
+    { seen: [[['a', 1]]], abortedAt: 2_000 },
+    { seen: [[['a', 2]], [['a', 3]]], abortedAt: undefined },
+  ])
 })
 
 test('several inputs have names; a crash in one is the crash of all', async () => {
@@ -37,27 +43,53 @@ test('several inputs have names; a crash in one is the crash of all', async () =
     }),
   )
   expectTypeOf(runs[0]!.seen).toEqualTypeOf<{ left: Batches<number>; right: Batches<string> }>()
-  expect(runs).toEqual([{ seen: { left: [[1]], right: [['x']] }, abortedAt: 2_000 }])
+  expect(runs).toEqual([
+    { seen: { left: [[1]], right: [['x']] }, abortedAt: 2_000 },
+    { seen: { left: [[2], [3]], right: [['y'], ['z']] }, abortedAt: undefined },
+  ])
 })
 
-test('a sink of the graph is left as a crash leaves it: committed batches whole, the other one not', async () => {
+test('each marker is one crash, in the first batch and the last, beside batches without RDD, in any partition', async () => {
+  const { runs } = await runWithAborts(
+    [[ABORT, 1, ABORT], absent, [2], [ABORT]],
+    (numbers) => numbers.window(milliseconds(1_000)),
+    { batchInterval: milliseconds(500), startMs: 1_700_000_000_250, inputPartitions: 2 },
+  )
+  expect(runs).toEqual([
+    { seen: [], abortedAt: 1_700_000_000_500 },
+    { seen: [], abortedAt: 1_700_000_000_500 },
+    { seen: [[1], [1], [2]], abortedAt: 1_700_000_002_000 },
+    { seen: [[2]], abortedAt: undefined },
+  ])
+})
+
+test('a sink of the graph is left as a crash leaves it, and the next life completes the batch', async () => {
   const disk = memoryFileSystem()
+  const atStart: Promise<unknown>[] = []
   await runWithAborts(
     [
       ['a', 'b'],
       ['c', ABORT, 'd'],
     ],
     (lines) => {
+      atStart.push(disk.stat('/out/lines-2000/part-00000'))
       lines.to(textFileSink({ prefix: '/out/lines', fileSystem: disk }))
     },
   )
-  const names: string[] = []
-  for await (const { name } of disk.list('/out/lines-1000')) names.push(name)
-  expect(names.sort()).toEqual(['_SUCCESS', '_identity', 'part-00000'])
-  expect(await disk.stat('/out/lines-2000/part-00000')).toBeUndefined()
+  expect(await Promise.all(atStart)).toEqual([undefined, undefined])
+  for (const [time, text] of [
+    ['1000', 'a\nb\n'],
+    ['2000', 'c\nd\n'],
+  ] as const) {
+    const folder = `/out/lines-${time}`
+    const names: string[] = []
+    for await (const { name } of disk.list(folder)) names.push(name)
+    expect(names.sort()).toEqual(['_SUCCESS', '_identity', 'part-00000'])
+    expect(String(await disk.read(`${folder}/part-00000`))).toBe(text)
+  }
 })
 
-test('a retry policy does not run the crashed batch again', async () => {
+test('a life does not try the crashed batch again', async () => {
   let tries = 0
   const sink: Sink<number> = {
     '~sluice': 'sink/1',
@@ -69,10 +101,11 @@ test('a retry policy does not run the crashed batch again', async () => {
       for await (const _ of chunks);
     },
   }
-  await runWithAborts([[ABORT]], (numbers) => {
+  const { runs } = await runWithAborts([[ABORT]], (numbers) => {
     numbers.to(sink as Sink<unknown>)
   })
-  expect(tries).toBe(1)
+  expect(runs).toHaveLength(2)
+  expect(tries).toBe(2)
 })
 
 test('a batch that fails by itself rejects', async () => {
