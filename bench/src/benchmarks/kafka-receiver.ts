@@ -11,7 +11,7 @@ const ROWS = 1_000_000
 const WARM_UP = 2
 const ROUNDS = 7
 const AIM = 0.8
-const PROGRAM = new URL('./kafka-receiver-contestant.js', import.meta.url)
+const PROGRAM = new URL('../../dist/benchmarks/kafka-receiver-contestant.js', import.meta.url)
 
 export const kafkaReceiver: Benchmark = {
   name: 'kafka-receiver',
