@@ -12,6 +12,7 @@ import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
 import { kafkaProduce } from './kafka-produce.js'
 import { kafkaPeers } from './kafka-peers.js'
+import { kafkaReceiver } from './kafka-receiver.js'
 import { mapWithState, updateStateByKey } from './state.js'
 import { wal } from './wal.js'
 import { window } from './window.js'
@@ -46,6 +47,7 @@ export const benchmarks: readonly Benchmark[] = [
   files,
   kafkaProduce,
   kafkaPeers,
+  kafkaReceiver,
   sql,
   store,
   wal,

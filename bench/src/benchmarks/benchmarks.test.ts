@@ -9,6 +9,7 @@ import { kafkaLatency } from './kafka-latency.js'
 import { kafkaMemory } from './kafka-memory.js'
 import { kafkaPeers } from './kafka-peers.js'
 import { kafkaProduce } from './kafka-produce.js'
+import { kafkaReceiver } from './kafka-receiver.js'
 import { mix } from './mix.js'
 import { reduceByKey } from './reduce-by-key.js'
 import { mongo } from './mongo.js'
@@ -46,7 +47,7 @@ async function runSmall(benchmark: Benchmark): Promise<void> {
 test.each(each)('$name: ours and the reference compute the same at a small size', runSmall)
 
 await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'with a broker of their own', () => {
-  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers, kafkaProduce])(
+  test.each([kafka, kafkaLatency, kafkaMemory, kafkaPeers, kafkaProduce, kafkaReceiver])(
     '$name: the same',
     { timeout: LONG_MS },
     runSmall,

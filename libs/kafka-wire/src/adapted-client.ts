@@ -20,8 +20,9 @@ import type {
   TransactionOptions,
 } from './client.js'
 import { codecsOf } from './codecs/codecs.js'
-import type { Codecs } from './codecs/codecs.js'
+import type { CodecOptions, Codecs } from './codecs/codecs.js'
 import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
+import { Member } from './group-member.js'
 import { Producers } from './producing.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { RecordChunk } from './record.js'
@@ -40,6 +41,7 @@ export function clientOver<P>(options: ClientOptions, adapt: (parts: AdapterPart
 class AdaptedClient<P> implements KafkaClient {
   readonly '~sluice' = 'kafka-client/1'
   readonly name: string
+  readonly codecs: CodecOptions | undefined
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #codecs: Codecs
@@ -50,6 +52,7 @@ class AdaptedClient<P> implements KafkaClient {
   constructor(options: ClientOptions, adapt: (parts: AdapterParts) => Adapter<P>) {
     this.#clock = options.clock ?? systemClock
     this.#timeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS
+    this.codecs = options.codecs
     this.#codecs = codecsOf(options.codecs)
     const [clock, timeoutMs, codecs] = [this.#clock, this.#timeoutMs, this.#codecs]
     const adapter = adapt({ clock, timeoutMs, codecs, retried: (...args) => this.#call(...args) })
@@ -163,6 +166,17 @@ class AdaptedClient<P> implements KafkaClient {
 
   async commit(group: string, offsets: readonly TopicPartitionOffset[], options?: CallOptions): Promise<void> {
     await this.#call(`committing offsets of group ${group}`, options, () => this.#adapter.commit(group, offsets))
+  }
+
+  get groupMember(): KafkaClient['groupMember'] {
+    const group = this.#adapter.group?.bind(this.#adapter)
+    if (group === undefined) return undefined
+    return (options) => {
+      this.#requireOpen()
+      const [clock, timeoutMs, { failures }] = [this.#clock, this.#timeoutMs, this.#adapter]
+      const topicsOf: KafkaClient['metadata'] = (...args) => this.metadata(...args)
+      return new Member(options, { group: group(options.group), clock, timeoutMs, failures, metadata: topicsOf })
+    }
   }
 
   #call<T>(doing: string, options: CallOptions | undefined, attempt: () => Promise<T>): Promise<T> {

@@ -10,6 +10,7 @@ import type {
   ProduceOptions,
   RecordToProduce,
   TopicMetadata,
+  TopicPartition,
   TopicPartitionOffset,
 } from './client.js'
 import type { CodecOptions, Codecs } from './codecs/codecs.js'
@@ -81,10 +82,39 @@ export interface Adapter<P> {
     topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[],
   ): Promise<readonly TopicPartitionOffset[]>
   commit(group: string, offsets: readonly TopicPartitionOffset[]): Promise<unknown>
+  /** Not of all adapters. */
+  group?(group: string): AdapterGroup
   /** A call failed: forgets what may have been the reason, e.g. who leads. Never rejects. */
   failed(error: unknown): Promise<unknown>
   /** Nothing was answered for as long as a call may take: what hangs is given up, whatever it is, so that later calls do not. Never rejects. */
   gaveUp(reason: Error): Promise<unknown>
+}
+
+/** How one member talks to the coordinator of its group; each call is one attempt. */
+export interface AdapterGroup {
+  join(request: {
+    readonly memberId: string
+    readonly sessionTimeoutMs: number
+    readonly rebalanceTimeoutMs: number
+    readonly topics: readonly string[]
+  }): Promise<JoinedGroup>
+  /** `assigned`: what each member gets, of the leader; empty of others. Gives what this member gets. */
+  sync(as: GroupIdentity, assigned: ReadonlyMap<string, readonly TopicPartition[]>): Promise<readonly TopicPartition[]>
+  heartbeat(as: GroupIdentity): Promise<unknown>
+  commit(as: GroupIdentity, offsets: readonly TopicPartitionOffset[]): Promise<unknown>
+  leave(memberId: string): Promise<unknown>
+  /** Ends its connections at once. Never rejects. */
+  close(reason: Error): Promise<unknown>
+}
+
+export interface GroupIdentity {
+  readonly memberId: string
+  readonly generation: number
+}
+
+export interface JoinedGroup extends GroupIdentity {
+  /** All members, where this is the leader; else none. */
+  readonly members: readonly { readonly memberId: string; readonly topics: readonly string[] }[]
 }
 
 /** As the protocol has them. */

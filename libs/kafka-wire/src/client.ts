@@ -6,6 +6,7 @@
  * the same call can succeed later. Calls may overlap. A call that was aborted, or that failed with a retryable error,
  * may still take effect.
  */
+import type { CodecOptions } from './codecs/codec.js'
 import type { RecordChunk } from './record.js'
 
 /** Where in a partition: its first record, behind its last one, behind its last one that no open transaction can undo. */
@@ -50,6 +51,43 @@ export interface TopicPartitionOffset {
   readonly topic: string
   readonly partition: number
   readonly offset: bigint
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface GroupMemberOptions {
+  readonly group: string
+  /** What it asks for; it may be given partitions of other topics by a leader that does not look at this. */
+  readonly topics: readonly string[]
+  /** After how long without a heartbeat the group goes on without it. Default: 30 000. */
+  readonly sessionTimeoutMs?: number | undefined
+  /** How long the group waits for its members to join again when partitions are given out anew. Default: 60 000. */
+  readonly rebalanceTimeoutMs?: number | undefined
+  /** Between two heartbeats. Default: a tenth of the session's time-out, at most 3000. */
+  readonly heartbeatMs?: number | undefined
+}
+
+/** What a member has from one rebalance of its group to the next. */
+export interface GroupGeneration {
+  readonly partitions: readonly TopicPartition[]
+  /**
+   * Aborted when the partitions are given out anew, or when the group goes on without this member. In the first case the session
+   * lives on, and `commit` works, until `join` is called again, which is to be within the rebalance's time-out.
+   */
+  readonly signal: AbortSignal
+  /** As a member: refused when others have been given the partitions since. */
+  commit(offsets: readonly TopicPartitionOffset[], options?: CallOptions): Promise<void>
+}
+
+/** One member of a consumer group. Heartbeats go on by themselves from `join` to `leave`. */
+export interface GroupMember {
+  /** Joins, also again when the last generation has ended; resolves when partitions have been given out, perhaps none. */
+  join(options?: CallOptions): Promise<GroupGeneration>
+  /** Leaves the group, after a `join` that is under way, and ends its connections. Never rejects. */
+  leave(): Promise<void>
 }
 
 export interface FetchRequest extends CallOptions {
@@ -206,4 +244,11 @@ export interface KafkaClient {
   ): Promise<readonly TopicPartitionOffset[]>
   /** Commits without being a member; refused while the group has members. */
   commit(group: string, offsets: readonly TopicPartitionOffset[], options?: CallOptions): Promise<void>
+  /**
+   * A member of a consumer group, with connections of its own. The group gives partitions to members by what they ask for, as evenly
+   * as it can; kafkajs's `RoundRobinAssigner` and Java's `roundrobin` may be in the same group. Not all adapters have it.
+   */
+  readonly groupMember?: ((options: GroupMemberOptions) => GroupMember) | undefined
+  /** Codecs in place of those that are built in. */
+  readonly codecs?: CodecOptions | undefined
 }

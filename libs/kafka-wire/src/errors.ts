@@ -64,6 +64,9 @@ const remedies: Readonly<Record<string, string>> = {
   INVALID_TRANSACTION_TIMEOUT: 'raise transaction.max.timeout.ms of the brokers, or lower timeoutMs',
   UNKNOWN_MEMBER_ID: 'the group has members of its own: stop them, or choose another group',
   ILLEGAL_GENERATION: 'the group has members of its own: stop them, or choose another group',
+  INCONSISTENT_GROUP_PROTOCOL: 'the group has members that give out partitions in another way: choose another group',
+  INVALID_SESSION_TIMEOUT:
+    'choose sessionTimeoutMs between group.min.session.timeout.ms and group.max.session.timeout.ms',
   UNSUPPORTED_COMPRESSION_TYPE: 'choose another compression, or use newer brokers',
   UNSUPPORTED_VERSION: 'use brokers from Kafka 2.3 on',
 }

@@ -1,5 +1,6 @@
 /** The records of one fetch that lie in the range asked for, decoded while one goes through them. */
 import type { Codecs } from './codecs/codecs.js'
+import { packChunk } from './packed-chunks.js'
 import type { Batch, OffsetRange } from './record-batches.js'
 import type { RecordChunk, RecordCursor } from './record.js'
 import { BatchCursor } from './record-cursor.js'
@@ -22,6 +23,7 @@ export function recordChunk({ range, batches, position, sizeBytes, codecs }: Chu
     position,
     sizeBytes,
     records: () => cursorOver(batches),
+    pack: () => packChunk({ topic, partition, position, batches }),
     count() {
       let count = 0
       for (const batch of batches) count += isWhole(batch) ? batch.count : recordsOf(cursorOver([batch]))

@@ -41,4 +41,6 @@ export interface RecordChunk {
   count(): number
   /** A new cursor over all of them. */
   records(): RecordCursor
+  /** The chunk as bytes that hold nothing else in memory; `unpackChunks` makes a chunk of them again. */
+  pack(): Buffer
 }

@@ -2,7 +2,7 @@
 import type { DStream, Duration, InputSource, OpOptions } from '@sluice/core'
 import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
 import { decodingOf } from './decode/chunk-decoder.js'
-import type { KafkaDecodeOptions, KafkaStreamOptions } from './kafka-source.config.js'
+import type { KafkaConnectionOptions, KafkaDecodeOptions, KafkaStreamOptions } from './kafka-source.config.js'
 import { KafkaSource } from './kafka-source.js'
 import { Undecodable, type KafkaRecord, type UndecodableRecord } from './record.js'
 
@@ -38,7 +38,11 @@ export function kafkaDirectStream<K = Buffer, V = Buffer, T = KafkaRecord<K | nu
 type DeadLetter = Exclude<KafkaDecodeOptions<unknown, unknown, unknown>['onDecodeError'], 'fail' | undefined>
 
 /** The undecodable ones are an output of their own, declared first, so that they are safe before the others (E18). */
-function withoutUndecodable<T>(stream: DStream<T | Undecodable>, name: string, { deadLetter }: DeadLetter): DStream<T> {
+export function withoutUndecodable<T>(
+  stream: DStream<T | Undecodable>,
+  name: string,
+  { deadLetter }: DeadLetter,
+): DStream<T> {
   stream
     .filter((record) => record instanceof Undecodable)
     .map((record): UndecodableRecord => (record as Undecodable).record)
@@ -46,7 +50,7 @@ function withoutUndecodable<T>(stream: DStream<T | Undecodable>, name: string, {
   return stream.filter((record) => !(record instanceof Undecodable)) as DStream<T>
 }
 
-function clientOf<K, V, T>(options: KafkaStreamOptions<K, V, T>): KafkaClient {
+export function clientOf(options: KafkaConnectionOptions): KafkaClient {
   if (options.client !== undefined) return options.client
   const { brokers, clientId, ssl, sasl, connectTimeoutMs, callTimeoutMs, codecs } = options
   return kafkajsClient({ brokers, clientId, ssl, sasl, connectTimeoutMs, callTimeoutMs, codecs })

@@ -5,22 +5,14 @@ import * as zlib from 'node:zlib'
 import { isSluiceError, SluiceError } from '@sluice/core'
 import type { Compression } from '../client.js'
 import { COMPONENT } from '../errors.js'
+import type { Codec, CodecName, CodecOptions } from './codec.js'
 import { badBytes } from './bad-bytes.js'
 import { compressLz4, decompressLz4 } from './lz4.js'
 import { compressSnappy, decompressSnappy } from './snappy.js'
 
-/** How bytes are packed, at once and in this thread. What cannot be done is left out. */
-export interface Codec {
-  readonly compress?: ((bytes: Buffer) => Uint8Array) | undefined
-  readonly decompress?: ((bytes: Buffer) => Uint8Array) | undefined
-}
-
-export type CodecName = Exclude<Compression, 'none'>
-
-/** Codecs of the user's own, in place of those that are built in. */
-export type CodecOptions = Partial<Readonly<Record<CodecName, Codec>>>
-
 export type Codecs = Readonly<Record<CodecName, Codec>>
+
+export type { Codec, CodecName, CodecOptions }
 
 const NAMES: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 

@@ -65,6 +65,13 @@ interface TopicSettings {
   readonly configEntries: readonly { readonly configName: string; readonly configValue: string | null }[]
 }
 
+interface JoinAnswer {
+  readonly memberId: string
+  readonly generationId: number
+  readonly leaderId: string
+  readonly members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[]
+}
+
 export interface Broker {
   /** The first for everything but fetches, the second for these. */
   readonly connectionPool: { readonly pool: readonly Connection[] }
@@ -74,6 +81,10 @@ export interface Broker {
   metadata(topics: readonly string[]): Promise<{ readonly topicMetadata: readonly TopicAnswer[] }>
   listOffsets(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>
   offsetCommit(request: object): Promise<unknown>
+  joinGroup(request: object): Promise<JoinAnswer>
+  syncGroup(request: object): Promise<{ readonly memberAssignment: Buffer }>
+  heartbeat(request: object): Promise<unknown>
+  leaveGroup(request: object): Promise<unknown>
   createTopics(request: object): Promise<unknown>
   describeConfigs(request: object): Promise<{ readonly resources: readonly TopicSettings[] }>
   offsetFetch(request: object): Promise<{ readonly responses: readonly TopicOffsets[] }>

@@ -20,6 +20,7 @@ import { byTopic } from '../offsets.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
 import { connectionsOf, createCluster, dropConnection, dropConnections, mendKafkajs, retire } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
+import { KafkajsGroup } from './kafkajs-group.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
 import { KafkajsWire } from './kafkajs-wire.js'
 import type { WireProducer } from '../produce/wire-producer.js'
@@ -53,6 +54,7 @@ class KafkajsAdapter implements Adapter<WireProducer> {
   readonly failures = { toSluice, typeOf }
   readonly producers: WireProducers
   readonly #wire: KafkajsWire
+  readonly #kafka: Kafka
   readonly #cluster: Cluster
   readonly #fetcher: KafkajsFetcher
 
@@ -60,6 +62,7 @@ class KafkajsAdapter implements Adapter<WireProducer> {
     mendKafkajs()
     this.compression = compressionsOf(parts.codecs)
     const kafka = newKafka(options)
+    this.#kafka = kafka
     this.#cluster = createCluster(kafka)
     this.#fetcher = new KafkajsFetcher(this.#cluster, parts)
     // Records must not wait behind fetches, nor look-ups behind records.
@@ -162,6 +165,10 @@ class KafkajsAdapter implements Adapter<WireProducer> {
   async commit(groupId: string, offsets: readonly TopicPartitionOffset[]): Promise<void> {
     const request = { groupId, groupGenerationId: NO_GENERATION, memberId: '', topics: byTopic(offsets) }
     await (await this.#coordinator(groupId)).offsetCommit(request)
+  }
+
+  group(group: string): KafkajsGroup {
+    return new KafkajsGroup(createCluster(this.#kafka), group)
   }
 
   async failed(error: unknown): Promise<void> {

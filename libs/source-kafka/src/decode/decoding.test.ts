@@ -11,6 +11,7 @@ function chunkOf(values: readonly (string | null)[], headerError?: Error): Recor
   return {
     ...{ topic: 'orders', partition: 3, position: BigInt(values.length), sizeBytes: 0 },
     count: () => values.length,
+    pack: () => Buffer.alloc(0),
     records: (): RecordCursor => {
       let at = -1
       const value = (): Buffer | null => all[at] as Buffer | null
