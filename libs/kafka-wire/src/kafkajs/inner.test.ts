@@ -6,7 +6,7 @@ import RequestQueue from 'kafkajs/src/network/requestQueue/index.js'
 import { expect, it, vi } from 'vitest'
 import { toSluice, typeOf } from './failures.js'
 import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs, retire, sendRaw } from './inner.js'
-import type { ConnectionState } from './inner.js'
+import type { Broker, ConnectionState } from './inner.js'
 
 const newKafka = () => new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING })
 
@@ -189,4 +189,44 @@ it('retires a cluster: nothing connects again, and what tries to is told why', a
   await expect(cluster.refreshMetadata()).rejects.toBe(reason)
   await expect(cluster.brokerPool.findConnectedBroker()).rejects.toBe(reason)
   await cluster.disconnect()
+})
+
+it('retires a cluster with the connections to brokers that it has forgotten, and were opened again', async () => {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => sockets.push(socket.on('error', () => undefined))).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const brokers = [`127.0.0.1:${String(port)}`]
+  const cluster = createCluster(new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }))
+  const pool = cluster.brokerPool as unknown as { createSeedBroker(): Promise<void>; seedBroker: Broker }
+  await pool.createSeedBroker()
+  const forgotten = pool.seedBroker.connectionPool.pool[0] as ConnectionState
+  // This is how kafkajs leaves a broker that is away, and how somebody goes on who has kept it.
+  await pool.createSeedBroker()
+  await forgotten.connect()
+  expect(connectionsOf(cluster)).toEqual([forgotten])
+  await vi.waitUntil(() => sockets.length === 1, 10_000)
+  const reason = new Error('enough')
+  await retire(cluster, reason)
+  await vi.waitUntil(() => sockets[0]?.destroyed === true, 10_000)
+  await expect(forgotten.connect()).rejects.toBe(reason)
+  server.close()
+})
+
+it('keeps no connection whose socket is gone', async () => {
+  const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const brokers = [`127.0.0.1:${String(port)}`]
+  const cluster = createCluster(new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }))
+  const pool = cluster.brokerPool as unknown as { createSeedBroker(): Promise<void>; seedBroker: Broker }
+  for (let i = 0; i < 5; i++) {
+    await pool.createSeedBroker()
+    const connection = pool.seedBroker.connectionPool.pool[0] as ConnectionState
+    await connection.connect()
+    expect(connectionsOf(cluster)).toEqual([connection])
+    await dropConnection(connection, new Error('dropped'))
+  }
+  await retire(cluster, new Error('enough'))
+  server.close()
 })

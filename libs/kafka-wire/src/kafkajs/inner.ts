@@ -20,6 +20,7 @@ export interface Connection {
   send(request: object): Promise<unknown>
   rejectRequests(error: Error): void
   readonly socket?: {
+    readonly destroyed: boolean
     destroy(): void
     removeAllListeners(event: string): unknown
     on(event: 'error', ignore: () => void): unknown
@@ -31,6 +32,7 @@ export interface Connection {
 }
 
 interface ConnectionPool {
+  readonly pool: readonly Connection[]
   send(request: ProtocolRequest): Promise<unknown>
 }
 
@@ -110,10 +112,32 @@ export interface Cluster {
 
 type CreateCluster = (options: object) => Cluster
 
+/**
+ * The connections of a cluster that may be open, also those to brokers that kafkajs has forgotten: while a broker is away it drops what it
+ * has of it, and whoever kept that connects to it again when it is back. Nobody but this would end such a connection.
+ */
+class Opened {
+  readonly connections = new Set<Connection>()
+  /** Why nothing is opened any more. */
+  ended: Error | undefined
+
+  add(connection: Connection): void {
+    for (const each of this.connections) if (each.socket?.destroyed !== false) this.connections.delete(each)
+    this.connections.add(connection)
+  }
+}
+
+const openedOf = new WeakMap<Cluster, Opened>()
+const openedBy = new WeakMap<Connection, Opened>()
+
 /** With connections of its own. */
 export function createCluster(kafka: Kafka): Cluster {
+  mendKafkajs()
   const options = { metadataMaxAge: 300_000, allowAutoTopicCreation: false }
-  return tolerant(clusterMaker(kafka).create.call(kafka, options))
+  const cluster = clusterMaker(kafka).create.call(kafka, options)
+  const opened = new Opened()
+  openedOf.set(cluster, opened)
+  return tolerant(cluster, opened)
 }
 
 function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
@@ -128,11 +152,12 @@ function clusterMaker(kafka: Kafka): { key: symbol; create: CreateCluster } {
  * kafkajs takes a whole look-up for failed while any partition of any topic in it has no leader. Here that partition has the leader -1,
  * which is no broker, and the others are known.
  */
-function tolerant(cluster: Cluster): Cluster {
+function tolerant(cluster: Cluster, opened: Opened): Cluster {
   const builder = cluster.brokerPool.connectionPoolBuilder
   const build = builder.build.bind(builder)
   builder.build = async (where) => {
     const pool = await build(where)
+    for (const connection of pool.pool) openedBy.set(connection, opened)
     const send = pool.send.bind(pool)
     pool.send = (request) => send(request.request.apiKey === METADATA ? withoutPartitionErrors(request) : request)
     return pool
@@ -182,9 +207,8 @@ export function errorOfCode(code: number): Error {
 }
 
 /** Which connections a cluster has open. */
-export function connectionsOf({ brokerPool }: Cluster): Connection[] {
-  const brokers = [...Object.values(brokerPool.brokers), ...(brokerPool.seedBroker ? [brokerPool.seedBroker] : [])]
-  return brokers.flatMap(({ connectionPool }) => connectionPool.pool)
+export function connectionsOf(cluster: Cluster): Connection[] {
+  return [...(openedOf.get(cluster)?.connections ?? [])]
 }
 
 /** Ends a connection on which nothing is answered any more: bytes that still come must not get into the next one. */
@@ -206,12 +230,14 @@ export async function retire(cluster: Cluster, reason: Error): Promise<void> {
   const ended = (): Promise<never> => Promise.reject(reason)
   const names = ['connect', 'createSeedBroker', 'findBroker', 'findConnectedBroker', 'refreshMetadata'] as const
   Object.assign(cluster.brokerPool, Object.fromEntries(names.map((name) => [name, ended])))
+  const opened = openedOf.get(cluster)
+  if (opened !== undefined) opened.ended = reason
   await dropConnections(cluster, reason)
 }
 
 let isMended = false
 
-/** Mends faults of kafkajs, once for the process: 2.2.4 is its last version. */
+/** Mends faults of kafkajs, once for the process: 2.2.4 is its last version. Creating a cluster does that. */
 export function mendKafkajs(): void {
   if (isMended) return
   isMended = true
@@ -260,6 +286,9 @@ function mendConnect(): void {
   prototype.connect = function (this: ConnectionState) {
     const known = connecting.get(this)
     if (known !== undefined) return known
+    const opened = openedBy.get(this)
+    if (opened?.ended !== undefined) return Promise.reject(opened.ended)
+    opened?.add(this)
     if (!this.isConnected()) {
       leaveSocket(this)
       Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: SIZE_BYTES })

@@ -18,7 +18,7 @@ import type {
 import { compressionsOf } from '../codecs/codecs.js'
 import { byTopic } from '../offsets.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
-import { connectionsOf, createCluster, dropConnection, dropConnections, mendKafkajs, retire } from './inner.js'
+import { connectionsOf, createCluster, dropConnection, dropConnections, retire } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsGroup } from './kafkajs-group.js'
 import { KafkajsFetcher } from './kafkajs-fetcher.js'
@@ -59,7 +59,6 @@ class KafkajsAdapter implements Adapter<WireProducer> {
   readonly #fetcher: KafkajsFetcher
 
   constructor(options: KafkajsClientOptions, parts: AdapterParts) {
-    mendKafkajs()
     this.compression = compressionsOf(parts.codecs)
     const kafka = newKafka(options)
     this.#kafka = kafka
