@@ -3,10 +3,12 @@ import { seededRandom } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { brokerRefused, connectionFailed } from '../errors.js'
+import { codecsOf } from '../codecs/codecs.js'
+import { brokerRefused, connectionFailed, UNKNOWN_PARTITION } from '../errors.js'
 import type { WireCall } from './produce-wire.js'
 import type { BrokerLink, Wire } from './wire.js'
 import { WireProducer } from './wire-producer.js'
+import { WireProducers } from './wire-producers.js'
 
 const REMEMBERED = 5
 const TYPES: Readonly<Record<number, string>> = { 6: 'NOT_LEADER_FOR_PARTITION', 45: 'OUT_OF_ORDER_SEQUENCE_NUMBER' }
@@ -60,7 +62,7 @@ class FakeCluster implements Wire {
   readonly failures = { toSluice: (error: unknown) => error as never, typeOf: () => undefined }
   readonly errorOf = (code: number) =>
     brokerRefused({ type: TYPES[code] ?? String(code), doing: 'a test', isRetryable: code === 6 })
-  partitionCount = () => Promise.resolve(3)
+  partitionCount = (): Promise<number> => Promise.resolve(3)
   leaders = (_: string, partitions: readonly number[]) => Promise.resolve(new Map([[this.#link, partitions]]))
   coordinator = () => Promise.resolve(this.#link)
   anyBroker = () => Promise.resolve(this.#link)
@@ -157,4 +159,36 @@ it('refuses to go on where the log goes on otherwise', async () => {
   cluster.logs.get(0)?.append(1, [99, 98, 97])
   await expect(send(2)).rejects.toThrow('OUT_OF_ORDER_SEQUENCE_NUMBER')
   expect(cluster.logs.get(0)?.values).toEqual([1, 99, 98, 97])
+})
+
+it('waits until brokers have heard of a new topic, and no longer where it does not come', async () => {
+  const cluster = new FakeCluster(1, { lostRequest: 0, lostAnswer: 0, wrongLeader: 0 })
+  let left = 3
+  cluster.partitionCount = () =>
+    left-- > 0
+      ? Promise.reject(brokerRefused({ type: UNKNOWN_PARTITION, doing: 'a test', isRetryable: false }))
+      : Promise.resolve(3)
+  const clock = new ManualClock(0)
+  const producers = new WireProducers({
+    wire: cluster,
+    clock,
+    codecs: codecsOf(undefined),
+    timeoutMs: 30_000,
+    dialect: 'classic',
+  })
+  const producer = producers.make()
+  await producers.init(producer)
+  const settled = async (newTopicMs?: number): Promise<string> => {
+    let result: string | undefined
+    const ended = (what: string) => () => void (result = what)
+    producers
+      .send(producer, 't', [{ partition: 0, value: 'abc' }], { newTopicMs })
+      .then(ended('written'), (error: Error) => ended(error.message)())
+    while (result === undefined) await clock.advance(100)
+    return result
+  }
+  expect(await settled()).toBe('written')
+  left = Infinity
+  expect(await settled(1_000)).toMatch(/the broker answered UNKNOWN_TOPIC_OR_PARTITION; create it/)
+  expect(cluster.logs.get(0)?.values).toHaveLength(1)
 })

@@ -4,6 +4,7 @@ import type { ProduceOptions, RecordToProduce } from '../client.js'
 import { codecIdOf, requireCompressor } from '../codecs/codecs.js'
 import { Partitioner } from '../partitioner.js'
 import { byPartition, requirePartitions } from '../producing.js'
+import { withRetries } from '../waiting.js'
 import { dialectCall } from './produce-wire.js'
 import type { Dialect } from './produce-wire.js'
 import { encodeBatches } from './record-encoder.js'
@@ -79,22 +80,35 @@ export class WireProducers implements ProducerKind<WireProducer> {
     producer: WireProducer,
     topic: string,
     records: readonly RecordToProduce[],
-    { compression = 'none', maxBatchBytes = BATCH_BYTES, signal }: ProduceOptions,
+    options: ProduceOptions,
     isTransactional: boolean,
   ): Promise<void> {
-    const { wire, codecs, clock } = this.#parts
+    const { codecs, clock } = this.#parts
+    const { compression = 'none', maxBatchBytes = BATCH_BYTES, signal } = options
     const compress = compression === 'none' ? undefined : requireCompressor(codecs, compression, topic)
-    const count = await wire.partitionCount(topic, 1)
+    const count = await this.#partitionCount(topic, 1, options)
     const groups = byPartition(records, (record) => this.#partitioner.partitionOf(record, count))
     const highest = Math.max(-1, ...groups.keys())
-    requirePartitions(topic, groups.keys(), highest < count ? count : await wire.partitionCount(topic, highest + 1))
+    const known = highest < count ? count : await this.#partitionCount(topic, highest + 1, options)
+    requirePartitions(topic, groups.keys(), known)
     const codec = codecIdOf(compression)
-    const options = { maxBytes: maxBatchBytes, nowMs: clock.now(), isTransactional, codec, compress }
+    const encoding = { maxBytes: maxBatchBytes, nowMs: clock.now(), isTransactional, codec, compress }
     const queues = [...groups].map(([partition, some]) => ({
       partition,
-      batches: encodeBatches(some, options),
+      batches: encodeBatches(some, encoding),
       sent: 0,
     }))
     await producer.send(topic, queues, signal)
+  }
+
+  /** Nothing is sent yet, so that it may be tried again: brokers hear of a new topic one after the other. */
+  #partitionCount(topic: string, atLeast: number, { signal, newTopicMs }: ProduceOptions): Promise<number> {
+    const { wire, clock, timeoutMs } = this.#parts
+    const doing = `writing to ${topic}`
+    return withRetries({ clock, timeoutMs, signal, newTopicMs, doing }, () =>
+      wire.partitionCount(topic, atLeast).catch((error: unknown) => {
+        throw wire.failures.toSluice(error, doing)
+      }),
+    )
   }
 }
