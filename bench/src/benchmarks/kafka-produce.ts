@@ -3,12 +3,12 @@
  * sink's `exactly-once` against its `at-least-once`.
  */
 import { platformaticClient } from '@sluice/kafka-wire/platformatic'
-import { systemClock, type Sink } from '@sluice/core'
 import type { RecordToProduce } from '@sluice/kafka-wire'
 import { kafkaSink } from '@sluice/sink-kafka'
 import kafkajs from 'kafkajs'
 import type { Benchmark } from '../benchmark.js'
 import { measure, type Contest } from '../measure.js'
+import { sinkDriver } from '../sink-driver.js'
 import { PARTITIONS, withKafka, type BenchKafka } from './kafka-topics.js'
 
 const ROWS = 100_000
@@ -95,25 +95,12 @@ const CHUNK = 1_000
 
 /** Each write is a batch of one partition. */
 async function openSink(broker: BenchKafka, mode: 'exactly-once' | 'at-least-once') {
-  const sink: Sink<string> = kafkaSink<string>({ brokers: [broker.bootstrap], topic: await broker.topic(), mode })
-  const nobody = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-  const id = { app: 'bench', output: mode, epoch: 1 }
-  const { signal } = new AbortController()
-  await sink.open?.({ ...id, lastPlanned: undefined, logger: nobody, clock: systemClock, signal })
-  let batchTime = 0
+  const sink = kafkaSink<string>({ brokers: [broker.bootstrap], topic: await broker.topic(), mode })
+  const drive = await sinkDriver(sink, { partition: Infinity, chunk: CHUNK })
   return {
     close: async () => sink.close?.(),
     write: async (rows: readonly string[]) => {
-      async function* chunks(): AsyncGenerator<readonly string[]> {
-        await Promise.resolve()
-        for (let at = 0; at < rows.length; at += CHUNK) yield rows.slice(at, at + CHUNK)
-      }
-      const batch = { ...id, batchTime: ++batchTime, partition: 0, partitions: 1, planDigest: 'bench', attempt: 0 }
-      await sink.writePartition(batch, chunks(), {
-        signal,
-        reject: () => undefined,
-        settleRejects: () => Promise.resolve(),
-      })
+      await drive(rows)
       return rows.length
     },
   }
