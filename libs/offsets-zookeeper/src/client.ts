@@ -15,7 +15,7 @@ export interface Write {
   readonly version: number | undefined
 }
 
-export interface Refused {
+interface Refused {
   readonly write: Write
   /** {@link ANSWER}`.noNode`, `.badVersion` or `.nodeExists`. */
   readonly answer: number

@@ -1,7 +1,7 @@
 /** Errors as this package throws them. */
 import { SluiceError, type ErrorCode } from '@sluice/core'
 
-export const COMPONENT = 'offsets-zookeeper'
+const COMPONENT = 'offsets-zookeeper'
 
 export function zooKeeperError(
   code: ErrorCode,

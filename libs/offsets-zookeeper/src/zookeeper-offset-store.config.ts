@@ -23,7 +23,7 @@ export interface OwnPlace {
   readonly client?: undefined
 }
 
-export interface GivenPlace {
+interface GivenPlace {
   /** One of node-zookeeper-client, which you connect and close. It is used as it is: when its session has ended, the store has, too. */
   readonly client: ZooKeeperClient
   readonly connect?: undefined

@@ -4,7 +4,7 @@ import { createClient, type Client, type Exception } from 'node-zookeeper-client
 import { zookeeperOffsetStore } from '../zookeeper-offset-store.js'
 import type { ZooKeeperOffsetStoreOptions } from '../zookeeper-offset-store.config.js'
 
-export const silent: Logger = {
+const silent: Logger = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
