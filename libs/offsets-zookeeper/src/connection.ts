@@ -6,8 +6,9 @@ import type { OwnPlace, ZooKeeperPlace } from './zookeeper-offset-store.config.j
 
 /** Between two tries. */
 const PAUSE_MS = 100
-/** A server that accepts and does not answer is left for another one after this part of the deadline. */
+/** A server that accepts and does not answer, as one that is just starting may do, is left after this part of the deadline. */
 const CONNECTING_PART = 1 / 3
+const MOST_CONNECTING_MS = 5_000
 /** For the server to end the session. */
 const END_MS = 1_000
 
@@ -92,7 +93,8 @@ export class ZooKeeper {
   async #ready(connection: Connection, call: Call): Promise<void> {
     if (connection.isReady) return
     const timer = new AbortController()
-    const slow = this.#clock.sleep(this.#timeoutMs * CONNECTING_PART, AbortSignal.any([call.ends, timer.signal]))
+    const ms = Math.min(this.#timeoutMs * CONNECTING_PART, MOST_CONNECTING_MS)
+    const slow = this.#clock.sleep(ms, AbortSignal.any([call.ends, timer.signal]))
     slow.then(
       () => {
         connection.destroy()
