@@ -12,12 +12,14 @@ import { postgresService } from './sql/postgres.js'
 import { redisClusterService, redisSentinelService } from './redis/redis-groups.js'
 import { redisService, redisTlsService } from './redis/redis.js'
 import type { ServiceModule } from './service.js'
+import { zooKeeperService } from './zookeeper/zookeeper.js'
 
 export const services = {
   kafka: kafkaService({ name: 'kafka', brokers: 1 }),
   kafka3: kafkaService({ name: 'kafka3', brokers: 3 }),
   'kafka-sasl': kafkaSaslService,
   kcat: kcatService,
+  zookeeper: zooKeeperService,
   hdfs: hdfsService,
   s3: s3Service,
   postgres: postgresService({ name: 'postgres', tls: false }),
