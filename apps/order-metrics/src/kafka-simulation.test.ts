@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { simulate, someFaults, type FaultKind } from '@sluice/testkit'
 import { describe, expect, test } from 'vitest'
+import type { Found } from './testing/broken-kafka/hunt.js'
 import { mutants } from './testing/broken-kafka/mutants.js'
 import { groupToLedger, topicToTopic } from './testing/kafka-simulation.js'
 
@@ -38,7 +39,7 @@ describe.each([
 
 test.each(mutants)('it is found that $mistake', { timeout: 120_000 }, async ({ name, finds }) => {
   const { stdout } = await promisify(execFile)(process.execPath, [MAIN, name])
-  const { runs, problem } = JSON.parse(stdout) as { readonly runs: number; readonly problem?: string }
+  const { runs, problem } = JSON.parse(stdout) as Partial<Found>
   process.stdout.write(`${name}: found in run ${String(runs)}: ${String(problem?.split('\n')[0])}\n`)
   expect(problem).toMatch(finds)
 })
