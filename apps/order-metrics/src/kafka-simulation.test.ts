@@ -1,6 +1,6 @@
 /**
  * The connectors of Kafka in the simulator: on brokers that lose leaders and answers, with transactions whose ends come late, and a group
- * that others join. `KAFKA_SEEDS` (default 150 of each program) says how many runs. What finds mistakes runs the built packages.
+ * that others join. `KAFKA_SEEDS` (default 100 of each program) says how many runs. What finds mistakes runs the built packages.
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,7 @@ import type { Found } from './testing/broken-kafka/hunt.js'
 import { mutants } from './testing/broken-kafka/mutants.js'
 import { groupToLedger, topicToTopic } from './testing/kafka-simulation.js'
 
-const SEEDS = Number(process.env['KAFKA_SEEDS'] ?? 150)
+const SEEDS = Number(process.env['KAFKA_SEEDS'] ?? 100)
 const FIRST = Number(process.env['KAFKA_FIRST_SEED'] ?? 1)
 const TIMEOUT_MS = 120_000 + SEEDS * 2_000
 const MAIN = fileURLToPath(new URL('../dist/testing/broken-kafka/main.js', import.meta.url))
@@ -33,7 +33,7 @@ describe.each([
     }
     process.stdout.write(`${title}: ${String(SEEDS)} runs, ${String(processes)} processes, ${JSON.stringify(came)}\n`)
     for (const kind of ['kill', 'powerLoss', 'takeOver', 'callFails', 'answerIsLost', 'callHangs', 'lateCall'] as const)
-      if (SEEDS >= 150) expect(came[kind], kind).toBeGreaterThan(0)
+      if (SEEDS >= 100) expect(came[kind], kind).toBeGreaterThan(0)
   })
 })
 
