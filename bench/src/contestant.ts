@@ -15,7 +15,7 @@ export interface Running {
   stop(): unknown
 }
 
-export class Contestant {
+class Contestant {
   readonly #child: ChildProcess
   readonly #ended: Promise<never>
 
@@ -27,14 +27,14 @@ export class Contestant {
     this.#ended.catch(() => undefined)
   }
 
-  /** Starts `program`, a module that calls `serveContestant`; resolves when it is ready to run. */
-  static async start(program: URL, ...args: readonly string[]): Promise<Contestant> {
-    const contestant = new Contestant(fork(fileURLToPath(program), args, { execArgv: [] }))
+  /** Starts a program that calls `serveContestant`; resolves when it is ready to run. */
+  static async start(program: string, args: readonly string[]): Promise<Contestant> {
+    const contestant = new Contestant(fork(program, args, { execArgv: [] }))
     await contestant.#next()
     return contestant
   }
 
-  async run(): Promise<Timed> {
+  readonly run = async (): Promise<Timed> => {
     this.#child.send('run')
     return (await this.#next()) as Timed
   }
@@ -48,6 +48,25 @@ export class Contestant {
   async #next(): Promise<unknown> {
     const message = once(this.#child, 'message') as Promise<unknown[]>
     return (await Promise.race([message, this.#ended]))[0]
+  }
+}
+
+/** Starts contestants of `benchmarks/NAME` with these arguments, each a process; all have ended when `use` has. */
+export async function withContestants<T>(
+  name: string,
+  use: (start: (...args: readonly string[]) => Promise<Contestant>) => Promise<T>,
+): Promise<T> {
+  // The compiled program, also where a test runs the sources.
+  const program = fileURLToPath(new URL(`../dist/benchmarks/${name}.js`, import.meta.url))
+  const started: Contestant[] = []
+  try {
+    return await use(async (...args) => {
+      const contestant = await Contestant.start(program, args)
+      started.push(contestant)
+      return contestant
+    })
+  } finally {
+    for (const contestant of started) await contestant.stop()
   }
 }
 

@@ -26,7 +26,7 @@ export interface Contest extends Subject {
 
 type Side = 'ours' | 'reference'
 
-/** Ours against a reference, each of which says itself what it cost: see {@link Contestant}. */
+/** Ours against a reference, each of which says itself what it cost: see contestant.ts. */
 export interface TimedContest extends Subject {
   ours(): Promise<Timed>
   reference(): Promise<Timed>

@@ -2,15 +2,12 @@
  * Counting a topic by a new stream, beside other clients of Kafka: `@platformatic/kafka`'s consumer in this process, kcat and Kafka's own
  * Java client in theirs. What is missing is left out by name.
  */
-import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { Consumer } from '@platformatic/kafka'
 import { runWithKafkaJars } from '@sluice/services'
 import type { Benchmark } from '../benchmark.js'
+import { beside, timedShell, type Run } from '../beside.js'
 import { measure } from '../measure.js'
-import type { Row } from '../row.js'
-import { median, spreadOf } from '../stats.js'
 import { countByNewStream, lastByte } from './kafka-rows.js'
 import { withKafka, type BenchKafka } from './kafka-topics.js'
 
@@ -19,8 +16,6 @@ const ROWS = 1_000_000
 const MANY_ROWS = 10_000_000
 const ROUNDS = 3
 const AIM = 1
-/** The shell counts in these. */
-const SHELL_TICK_MS = 10
 
 export const kafkaPeers: Benchmark = {
   name: 'kafka-peers',
@@ -40,7 +35,11 @@ export const kafkaPeers: Benchmark = {
       }
       const rows = await measure([contest], repeats)
       const many = { broker, count: sizes.count(MANY_ROWS), topic: await broker.fill(sizes.count(MANY_ROWS)) }
-      for (const peer of peers) rows.push(...(await beside(peer, many, repeats.rounds)))
+      for (const { name, count: theirs } of peers) {
+        const names = { name: `kafka, count: ${name}`, count: many.count, rounds: repeats.rounds, aim: AIM }
+        const ours = (): Promise<unknown> => countByNewStream(broker, many.topic)
+        rows.push(...(await beside({ ...names, ours, theirs: () => theirs(many) })))
+      }
       return rows
     })) ?? [],
 }
@@ -49,12 +48,6 @@ interface Many {
   readonly broker: BenchKafka
   readonly topic: string
   readonly count: number
-}
-
-interface Run {
-  readonly rows: number
-  readonly cpuMs: number
-  readonly wallMs: number
 }
 
 interface Peer {
@@ -87,60 +80,9 @@ async function countByPlatformatic({ bootstrap }: BenchKafka, topic: string, cou
   return found
 }
 
-/** Rounds of ours and theirs in turn. */
-async function beside(peer: Peer, many: Many, rounds: number): Promise<Row[]> {
-  const pairs: { readonly ours: Run; readonly theirs: Run }[] = []
-  try {
-    for (let round = 0; round < rounds; round++) {
-      const ours = await timed(() => countByNewStream(many.broker, many.topic))
-      const theirs = await peer.count(many)
-      for (const { rows } of [ours, theirs]) {
-        if (rows !== many.count) throw new WrongCount(`${peer.name}: ${String(rows)} rows of ${String(many.count)}`)
-      }
-      pairs.push({ ours, theirs })
-    }
-  } catch (error) {
-    if (error instanceof WrongCount) throw error
-    console.error(`kafka, count: ${peer.name}: left out: ${error instanceof Error ? error.message : String(error)}`)
-    return []
-  }
-  const ratios = (cost: 'cpuMs' | 'wallMs'): number[] => pairs.map(({ ours, theirs }) => theirs[cost] / ours[cost])
-  const rate = (runs: readonly Run[]): number => many.count / 1_000 / median(runs.map(({ cpuMs }) => cpuMs))
-  const { median: ratio, low, high } = spreadOf(ratios('cpuMs'))
-  return [
-    {
-      ...{ name: `kafka, count: ${peer.name}`, ratio, low, high, aim: AIM, met: ratio >= AIM, rounds },
-      unit: 'M rows per CPU second',
-      ours: rate(pairs.map(({ ours }) => ours)),
-      reference: rate(pairs.map(({ theirs }) => theirs)),
-      wallRatio: median(ratios('wallMs')),
-    },
-  ]
-}
-
-class WrongCount extends Error {}
-
-async function timed(run: () => Promise<unknown>): Promise<Run> {
-  globalThis.gc?.()
-  const wall = performance.now()
-  const cpu = process.cpuUsage()
-  const rows = Number(await run())
-  const { user, system } = process.cpuUsage(cpu)
-  return { rows, cpuMs: (user + system) / 1_000, wallMs: performance.now() - wall }
-}
-
-const run = promisify(execFile)
-
-/** Into a pipe, as one uses it, where the lines are counted, which is hardly any work. The shell knows what its children cost. */
-async function countByKcat({ broker, topic }: Many): Promise<Run> {
-  const kcat = `kcat -C -e -q -o beginning -X check.crcs=true -b ${broker.bootstrap} -t ${topic}`
-  const wall = performance.now()
-  const { stdout } = await run('sh', ['-c', `${kcat} | wc -l && times`])
-  const wallMs = performance.now() - wall
-  const [rows = '', , children = ''] = stdout.trim().split('\n')
-  const parts = [...children.matchAll(/(\d+)m([\d.]+)s/g)].map(([, min, sec]) => Number(min) * 60 + Number(sec))
-  const cpuMs = parts.reduce((sum, part) => sum + part, 0) * 1_000
-  return { rows: Number(rows), cpuMs: Math.max(cpuMs, SHELL_TICK_MS), wallMs }
+/** Into a pipe, as one uses it, where the lines are counted, which is hardly any work. */
+function countByKcat({ broker, topic }: Many): Promise<Run> {
+  return timedShell(`kcat -C -e -q -o beginning -X check.crcs=true -b ${broker.bootstrap} -t ${topic} | wc -l`)
 }
 
 async function countByJava({ broker, topic }: Many): Promise<Run> {

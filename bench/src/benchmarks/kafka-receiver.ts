@@ -3,7 +3,7 @@
  * against kafkajs's `eachBatch`, each in a process of its own. Each run is a new group, which joins and leaves.
  */
 import type { Benchmark } from '../benchmark.js'
-import { Contestant } from '../contestant.js'
+import { withContestants } from '../contestant.js'
 import { measureTimed } from '../measure.js'
 import { withKafka } from './kafka-topics.js'
 
@@ -11,7 +11,6 @@ const ROWS = 1_000_000
 const WARM_UP = 2
 const ROUNDS = 7
 const AIM = 0.8
-const PROGRAM = new URL('../../dist/benchmarks/kafka-receiver-contestant.js', import.meta.url)
 
 export const kafkaReceiver: Benchmark = {
   name: 'kafka-receiver',
@@ -20,20 +19,16 @@ export const kafkaReceiver: Benchmark = {
     (await withKafka('kafka-receiver', async (broker) => {
       const count = sizes.count(ROWS)
       const topic = await broker.fill(count)
-      const start = (name: string): Promise<Contestant> =>
-        Contestant.start(PROGRAM, name, broker.bootstrap, topic, String(count))
-      const [us, reference] = [await start('received'), await start('each-batch')]
-      const contest = {
-        name: 'kafka, receiver: count by eachBatch',
-        ...{ noun: 'rows', count, aim: AIM },
-        ours: () => us.run(),
-        reference: () => reference.run(),
-      }
-      try {
-        return await measureTimed([contest], sizes.repeats({ warmUp: WARM_UP, rounds: ROUNDS }))
-      } finally {
-        await us.stop()
-        await reference.stop()
-      }
+      return withContestants('kafka-receiver-contestant', async (start) => {
+        const rows = [broker.bootstrap, topic, String(count)] as const
+        const [ours, reference] = [await start('received', ...rows), await start('each-batch', ...rows)]
+        const contest = {
+          name: 'kafka, receiver: count by eachBatch',
+          ...{ noun: 'rows', count, aim: AIM },
+          ours: ours.run,
+          reference: reference.run,
+        }
+        return measureTimed([contest], sizes.repeats({ warmUp: WARM_UP, rounds: ROUNDS }))
+      })
     })) ?? [],
 }

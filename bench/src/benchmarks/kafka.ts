@@ -3,12 +3,12 @@
  * same decoder, each contestant a process of its own; and the only batch of a new stream, against the same loop and against kafkajs's
  * `eachBatch`. A new stream pays for its start and for code that V8 has not optimized yet.
  */
-import kafkajs from 'kafkajs'
 import type { Benchmark } from '../benchmark.js'
-import { Contestant } from '../contestant.js'
+import { withContestants } from '../contestant.js'
 import { measure, measureTimed, type Contest, type Repeats, type TimedContest } from '../measure.js'
 import { pairsOf, type Box } from '../loops.js'
 import type { Row } from '../row.js'
+import { eachBatch, type TopicRows } from './kafka-each-batch.js'
 import {
   addTo,
   countLoop,
@@ -30,9 +30,6 @@ const ROUNDS_NEW = 7
 const AIM = 0.9
 const AIM_COUNT_EACH_BATCH = 3
 const AIM_JSON_EACH_BATCH = 2
-/** The compiled one, also where a test runs the sources. */
-const PROGRAM = new URL('../../dist/benchmarks/kafka-contestant.js', import.meta.url)
-
 export const kafka: Benchmark = {
   name: 'kafka',
   about:
@@ -89,53 +86,25 @@ async function standingRows(broker: BenchKafka, count: number, repeats: Repeats)
   const perPartition = Math.ceil(count / PARTITIONS)
   const rows = perPartition * PARTITIONS
   const topic = await broker.fill(rows * (repeats.warmUp + repeats.rounds))
-  const contestants: Contestant[] = []
-  const started = async (name: string): Promise<Contestant> => {
-    const contestant = await Contestant.start(PROGRAM, name, broker.bootstrap, topic, String(perPartition))
-    contestants.push(contestant)
-    return contestant
-  }
-  const contest = async (name: string, ours: string, loop: string): Promise<TimedContest> => {
-    const [us, reference] = [await started(ours), await started(loop)]
-    return { name, noun: 'rows', count: rows, aim: AIM, ours: () => us.run(), reference: () => reference.run() }
-  }
-  try {
+  return withContestants('kafka-contestant', async (start) => {
+    const running = async (name: string): Promise<TimedContest['ours']> =>
+      (await start(name, broker.bootstrap, topic, String(perPartition))).run
+    const contest = async (name: string, ours: string, loop: string): Promise<TimedContest> => {
+      return { name, noun: 'rows', count: rows, aim: AIM, ours: await running(ours), reference: await running(loop) }
+    }
     const counting = await contest('kafka, count after map', 'counts', 'count-loop')
     const summing = await contest('kafka, JSON reduceByKey', 'sums', 'sum-loop')
-    return await measureTimed([counting, summing], repeats)
-  } finally {
-    for (const contestant of contestants) await contestant.stop()
-  }
+    return measureTimed([counting, summing], repeats)
+  })
 }
 
-let groups = 0
-
-/** As the documentation of kafkajs has it: a group of one consumer, which reads all from the beginning. */
-async function eachBatch({ broker, topic, count }: Runs, use: (value: Buffer | null) => void): Promise<void> {
-  const client = new kafkajs.Kafka({ brokers: [broker.bootstrap], logLevel: kafkajs.logLevel.NOTHING })
-  const consumer = client.consumer({ groupId: `bench-${String(groups++)}`, maxWaitTimeInMs: 100 })
-  await consumer.connect()
-  await consumer.subscribe({ topics: [topic], fromBeginning: true })
-  let left = count
-  await new Promise<void>((resolve, reject) => {
-    consumer
-      .run({
-        partitionsConsumedConcurrently: PARTITIONS,
-        eachBatch: ({ batch }) => {
-          for (const { value } of batch.messages) use(value)
-          left -= batch.messages.length
-          if (left === 0) resolve()
-          return Promise.resolve()
-        },
-      })
-      .catch(reject)
-  })
-  await consumer.disconnect()
+function rowsOf({ broker: { bootstrap }, topic, count }: Runs): TopicRows {
+  return { bootstrap, topic, count }
 }
 
 async function countEachBatch(runs: Runs): Promise<number> {
   let count = 0
-  await eachBatch(runs, (value) => {
+  await eachBatch(rowsOf(runs), (value) => {
     lastByte(value?.toString() ?? null)
     count++
   })
@@ -144,7 +113,7 @@ async function countEachBatch(runs: Runs): Promise<number> {
 
 async function sumEachBatch(runs: Runs): Promise<unknown> {
   const boxes = new Map<number, Box<number>>()
-  await eachBatch(runs, (value) => {
+  await eachBatch(rowsOf(runs), (value) => {
     addTo(boxes, String(value))
   })
   return sorted(pairsOf(boxes))

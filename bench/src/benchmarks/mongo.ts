@@ -3,12 +3,12 @@
  * batch from being written twice, by a guard in each document, which the bulk writes do not. The ratio is that of the process's CPU time,
  * which is what the sink adds; the server, FerretDB in place of MongoDB, takes longer than both.
  */
-import { systemClock, type Sink } from '@sluice/core'
 import { startService } from '@sluice/services'
 import { mongoSink, type MongoSinkOptions, type MongoWrite } from '@sluice/sink-mongo'
 import { MongoClient, type AnyBulkWriteOperation, type Document } from 'mongodb'
 import type { Benchmark, Sizes } from '../benchmark.js'
 import { measure, type Contest } from '../measure.js'
+import { sinkDriver } from '../sink-driver.js'
 
 const RECORDS = 20_000
 const PARTITION = 10_000
@@ -95,7 +95,7 @@ async function contestOf(
   const names = { ours: `${name} ${label} ours`, reference: `${name} ${label} by hand` }
   const where = { client, database: DATABASE, collection: names.ours, ledger, callTimeoutMs: 60_000 }
   const sink = mongoSink<Order>({ ...where, ...(mode.write as MongoWrite<Order>) } as MongoSinkOptions<Order>)
-  const drive = await driveOf(sink)
+  const drive = await sinkDriver(sink, { partition: PARTITION, chunk: CHUNK })
   const runs = { ours: 0, reference: 0 }
   let orders: readonly Order[] = []
   return {
@@ -122,37 +122,6 @@ async function totalOf(client: MongoClient, name: string): Promise<number> {
     .aggregate([{ $group: { _id: null, cents: { $sum: '$cents' } } }])
     .toArray()
   return Number(found?.['cents'])
-}
-
-let apps = 0
-
-/** Writes partition after partition, as the engine would, in chunks. */
-async function driveOf(sink: Sink<Order>): Promise<(orders: readonly Order[]) => Promise<void>> {
-  const quiet = (): void => undefined
-  const app = `bench-${String(++apps)}`
-  const { signal } = new AbortController()
-  const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-  await sink.open?.({ app, output: 'bench', epoch: 1, lastPlanned: undefined, logger, clock: systemClock, signal })
-  let batchTime = 0
-  return async (orders) => {
-    batchTime += 1_000
-    const batch = { app, output: 'bench', batchTime, planDigest: 'plan', epoch: 1, attempt: 0 }
-    const partitions = Math.ceil(orders.length / PARTITION)
-    for (let partition = 0; partition < partitions; partition++) {
-      const own = orders.slice(partition * PARTITION, (partition + 1) * PARTITION)
-      await sink.writePartition({ ...batch, partition, partitions }, chunksOf(own), {
-        signal,
-        reject: (_, error) => {
-          throw error
-        },
-        settleRejects: () => Promise.resolve(),
-      })
-    }
-  }
-}
-
-async function* chunksOf(orders: readonly Order[]): AsyncGenerator<readonly Order[]> {
-  for (let at = 0; at < orders.length; at += CHUNK) yield await Promise.resolve(orders.slice(at, at + CHUNK))
 }
 
 async function writeByHand(

@@ -3,12 +3,12 @@
  * also keeps each batch from being written twice, which the pipelines do not. The server syncs every write, so much of the time in both
  * is its own; the process's CPU time, which the ratio is about, is what the sink adds.
  */
-import { systemClock, type Sink } from '@sluice/core'
 import { startService } from '@sluice/services'
 import { redisSink, type RedisSinkOptions } from '@sluice/sink-redis'
 import { Redis } from 'ioredis'
 import type { Benchmark, Sizes } from '../benchmark.js'
 import { measure, type Contest } from '../measure.js'
+import { sinkDriver } from '../sink-driver.js'
 
 const RECORDS = 30_000
 const PARTITION = 10_000
@@ -73,7 +73,7 @@ async function contestOf(name: string, mode: Mode, ledger: boolean, client: Redi
   const [ours, byHand] = [`${name} ${label} ours`, `${name} ${label} by hand`]
   const write = mode.write(ours) as Write
   const sink = redisSink<Order>({ client, ledger, ...write } as RedisSinkOptions<Order>)
-  const drive = await driveOf(sink)
+  const drive = await sinkDriver(sink, { partition: PARTITION, chunk: CHUNK })
   return {
     name: `redis/${name}, ${label}`,
     aim: ledger ? WITH_LEDGER_AIM : WITHOUT_LEDGER_AIM,
@@ -98,38 +98,6 @@ async function totalOf(client: Redis, key: string): Promise<number> {
   if (type === 'list') return client.llen(key)
   if (type === 'hash') return (await client.hvals(key)).reduce((sum, count) => sum + Number(count), 0)
   return Number(await client.hget(`${key}:region 1`, 'cents'))
-}
-
-let apps = 0
-
-/** Writes partition after partition, as the engine would, in chunks. */
-async function driveOf(sink: Sink<Order>): Promise<(orders: readonly Order[]) => Promise<void>> {
-  const quiet = (): void => undefined
-  const app = `bench-${String(++apps)}`
-  const { signal } = new AbortController()
-  const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-  await sink.open?.({ app, output: 'bench', epoch: 1, lastPlanned: undefined, logger, clock: systemClock, signal })
-  let batchTime = 0
-  return async (orders) => {
-    batchTime += 1_000
-    const batch = { app, output: 'bench', batchTime, planDigest: 'plan', epoch: 1, attempt: 0 }
-    const partitions = Math.ceil(orders.length / PARTITION)
-    for (let partition = 0; partition < partitions; partition++) {
-      const own = orders.slice(partition * PARTITION, (partition + 1) * PARTITION)
-      const id = { ...batch, partition, partitions }
-      await sink.writePartition(id, chunksOf(own), {
-        signal,
-        reject: (_, error) => {
-          throw error
-        },
-        settleRejects: () => Promise.resolve(),
-      })
-    }
-  }
-}
-
-async function* chunksOf(orders: readonly Order[]): AsyncGenerator<readonly Order[]> {
-  for (let at = 0; at < orders.length; at += CHUNK) yield await Promise.resolve(orders.slice(at, at + CHUNK))
 }
 
 async function writeByHand(

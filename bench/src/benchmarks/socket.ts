@@ -6,40 +6,34 @@
  * Each contestant is a process of its own.
  */
 import type { Benchmark } from '../benchmark.js'
-import { Contestant } from '../contestant.js'
+import { withContestants } from '../contestant.js'
 import { measureTimed, type TimedContest } from '../measure.js'
 import { wholeChunks } from './socket-sender.js'
 
 const LINES = 5_000_000
 const AIM = 0.8
-/** The compiled one, also where a test runs the sources. */
-const PROGRAM = new URL('../../dist/benchmarks/socket-contestant.js', import.meta.url)
-
 export const socket: Benchmark = {
   name: 'socket',
   about: '5 M lines from another process through socketTextStream against net and split',
   run: async (sizes) => {
     const count = wholeChunks(sizes.count(LINES))
-    const contestants: Contestant[] = []
-    const started = async (reader: string, kind = 'standing'): Promise<Contestant> => {
-      const contestant = await Contestant.start(PROGRAM, reader, String(count), kind)
-      contestants.push(contestant)
-      return contestant
-    }
-    const contest = (name: string, ours: Contestant, reference: Contestant): TimedContest => {
-      return { name, aim: AIM, noun: 'lines', count, ours: () => ours.run(), reference: () => reference.run() }
-    }
-    try {
-      const [lines, raw] = [await started('lines'), await started('raw')]
-      const contests = [
-        contest('socket', lines, raw),
-        contest('socket, count()', await started('count'), raw),
-        contest('socket, held', lines, await started('held')),
-        contest('socket, new', await started('lines', 'new'), await started('raw', 'new')),
+    return withContestants('socket-contestant', async (start) => {
+      const reading = async (reader: string, kind = 'standing'): Promise<TimedContest['ours']> =>
+        (await start(reader, String(count), kind)).run
+      const common = { aim: AIM, noun: 'lines', count }
+      const [lines, raw] = [await reading('lines'), await reading('raw')]
+      const contests: TimedContest[] = [
+        { ...common, name: 'socket', ours: lines, reference: raw },
+        { ...common, name: 'socket, count()', ours: await reading('count'), reference: raw },
+        { ...common, name: 'socket, held', ours: lines, reference: await reading('held') },
+        {
+          ...common,
+          name: 'socket, new',
+          ours: await reading('lines', 'new'),
+          reference: await reading('raw', 'new'),
+        },
       ]
-      return await measureTimed(contests, sizes.repeats({ warmUp: 4, rounds: 9 }))
-    } finally {
-      for (const contestant of contestants) await contestant.stop()
-    }
+      return measureTimed(contests, sizes.repeats({ warmUp: 4, rounds: 9 }))
+    })
   },
 }

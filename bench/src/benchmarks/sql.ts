@@ -4,7 +4,7 @@
  * twice. The other writer by hand reads and writes a ledger row, too. The ratio is of the process's CPU time; in wall-clock time the
  * server's work is, too, which waits for the disk.
  */
-import { systemClock, type Sink } from '@sluice/core'
+import type { Sink } from '@sluice/core'
 import { startService } from '@sluice/services'
 import { mysqlSink, type MysqlSinkOptions } from '@sluice/sink-sql/mysql'
 import { postgresSink, type PostgresSinkOptions } from '@sluice/sink-sql/postgres'
@@ -12,6 +12,7 @@ import { createPool } from 'mysql2/promise'
 import pg from 'pg'
 import type { Benchmark, Sizes } from '../benchmark.js'
 import { measure, type Contest } from '../measure.js'
+import { sinkDriver } from '../sink-driver.js'
 
 const RECORDS = 30_000
 const PARTITION = 10_000
@@ -158,7 +159,7 @@ async function contestOf(
   const columnsByHand = `id ${db.textKey} PRIMARY KEY, region ${db.text} NOT NULL, quantity BIGINT NOT NULL, cents BIGINT NOT NULL`
   await db.run(`CREATE TABLE ${byHand} (${columnsByHand})`)
   await db.run(`INSERT INTO ${LEDGER} VALUES ('${byHand}', 0)`)
-  const drive = await driveOf(sink)
+  const drive = await sinkDriver(sink, { partition: PARTITION, chunk: CHUNK })
   const total = (table: string): Promise<number> => db.run(`SELECT sum(cents) AS n FROM ${table}`)
   // Rows that are inserted must not be there; those of an upsert are, from the second run on.
   const empty = async (table: string): Promise<void> => {
@@ -182,35 +183,4 @@ async function contestOf(
       return total(byHand)
     },
   }
-}
-
-let apps = 0
-
-/** Writes partition after partition, as the engine would, in chunks. */
-async function driveOf(sink: Sink<Order>): Promise<(orders: readonly Order[]) => Promise<void>> {
-  const quiet = (): void => undefined
-  const app = `bench-${String(++apps)}`
-  const { signal } = new AbortController()
-  const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-  await sink.open?.({ app, output: 'bench', epoch: 1, lastPlanned: undefined, logger, clock: systemClock, signal })
-  let batchTime = 0
-  return async (orders) => {
-    batchTime += 1_000
-    const partitions = Math.ceil(orders.length / PARTITION)
-    for (let partition = 0; partition < partitions; partition++) {
-      const own = orders.slice(partition * PARTITION, (partition + 1) * PARTITION)
-      const batch = { app, output: 'bench', batchTime, planDigest: 'plan', epoch: 1, attempt: 0 }
-      await sink.writePartition({ ...batch, partition, partitions }, chunksOf(own), {
-        signal,
-        reject: (_, error) => {
-          throw error
-        },
-        settleRejects: () => Promise.resolve(),
-      })
-    }
-  }
-}
-
-async function* chunksOf(orders: readonly Order[]): AsyncGenerator<readonly Order[]> {
-  for (let at = 0; at < orders.length; at += CHUNK) yield await Promise.resolve(orders.slice(at, at + CHUNK))
 }

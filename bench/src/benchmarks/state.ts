@@ -1,6 +1,6 @@
 /** Streams with state, batch by batch, against maps updated by hand. */
 import type { Benchmark, Sizes } from '../benchmark.js'
-import { Contestant } from '../contestant.js'
+import { withContestants } from '../contestant.js'
 import { measure, measureTimed, type Contest, type TimedContest } from '../measure.js'
 import type { Row } from '../row.js'
 import { streamDriver } from '../stream-driver.js'
@@ -11,9 +11,6 @@ const MAP_AIM = 1 / 2
 /** At most one and a half times its cost. */
 const UPDATE_AIM = 1 / 1.5
 const TOUCHED = 10_000
-/** The compiled one, also where a test runs the sources. */
-const PROGRAM = new URL('../../dist/benchmarks/state-contestant.js', import.meta.url)
-
 export const mapWithState: Benchmark = {
   name: 'map-with-state',
   about: '10 k of 100 k, 1 M and 3 M keys touched a batch, against a Map whose values are made anew',
@@ -32,22 +29,21 @@ export const mapWithState: Benchmark = {
 
 async function mapRow(label: string, keys: number, sizes: Sizes): Promise<Row[]> {
   const touched = Math.min(keys, sizes.count(TOUCHED))
-  const start = (side: string): Promise<Contestant> => Contestant.start(PROGRAM, side, String(keys), String(touched))
-  const [ours, byHand] = [await start('ours'), await start('by-hand')]
-  const contest: TimedContest = {
-    name: `map-with-state/${label}`,
-    aim: MAP_AIM,
-    noun: 'touched keys',
-    count: touched * MAP_BATCHES,
-    ours: () => ours.run(),
-    reference: () => byHand.run(),
-  }
-  try {
-    return await measureTimed([contest], sizes.repeats({ warmUp: 3, rounds: 15 }))
-  } finally {
-    await ours.stop()
-    await byHand.stop()
-  }
+  return withContestants('state-contestant', async (start) => {
+    const [ours, byHand] = [
+      await start('ours', String(keys), String(touched)),
+      await start('by-hand', String(keys), String(touched)),
+    ]
+    const contest: TimedContest = {
+      name: `map-with-state/${label}`,
+      aim: MAP_AIM,
+      noun: 'touched keys',
+      count: touched * MAP_BATCHES,
+      ours: ours.run,
+      reference: byHand.run,
+    }
+    return measureTimed([contest], sizes.repeats({ warmUp: 3, rounds: 15 }))
+  })
 }
 
 export const updateStateByKey: Benchmark = {

@@ -73,6 +73,7 @@ export type { State } from './state/map-with-state.js'
 export { countLines } from './storage/lines.js'
 export type { SchemeFileSystem } from './storage/paths.js'
 export { nodeFileSystem } from './storage/node-file-system.js'
+export { abortReason, untilAborted } from './time/abort.js'
 export {
   formatDuration,
   hours,

@@ -1,5 +1,5 @@
 /** The client over any adapter: it owns what they share, namely whether it is closed, trying again, time-outs, errors and ranges. */
-import { systemClock } from '@sluice/core'
+import { systemClock, untilAborted } from '@sluice/core'
 import type { Clock } from '@sluice/core'
 import { EARLIEST, LATEST } from './adapter.js'
 import type { Adapter, AdapterParts, ClientOptions } from './adapter.js'
@@ -26,7 +26,7 @@ import { Member } from './group-member.js'
 import { Producers } from './producing.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { RecordChunk } from './record.js'
-import { abortable, within, withRetries } from './waiting.js'
+import { within, withRetries } from './waiting.js'
 import type { WithinOptions } from './waiting.js'
 
 const ALREADY_EXISTS = 'TOPIC_ALREADY_EXISTS'
@@ -197,7 +197,7 @@ class AdaptedClient<P> implements KafkaClient {
     const onLate = (reason: Error): void => {
       if (options.timeoutMs >= this.#timeoutMs) void this.#adapter.gaveUp(reason)
     }
-    return abortable(within({ ...options, clock: this.#clock, onLate }, work), options.signal)
+    return untilAborted(within({ ...options, clock: this.#clock, onLate }, work), options.signal)
   }
 
   async #failure(error: unknown, doing: string): Promise<Error> {

@@ -1,4 +1,5 @@
 /** @sluice/kafka-wire: Kafka for Sluice's connectors. */
+export type { ClientOptions } from './adapter.js'
 export type * from './client.js'
 export type { Codec, CodecName, CodecOptions } from './codecs/codecs.js'
 export { isUnknownTopic, lostRangeOf, type LostRange } from './errors.js'

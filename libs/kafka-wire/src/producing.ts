@@ -1,5 +1,5 @@
 /** What all producers share: whose turn it is, which partition records go to, and when a producer must not be used any more. */
-import { isSluiceError } from '@sluice/core'
+import { abortReason, isSluiceError, untilAborted } from '@sluice/core'
 import type { Clock, SluiceError } from '@sluice/core'
 import type { Failures, ProducerKind } from './adapter.js'
 import type {
@@ -12,7 +12,7 @@ import type {
   TransactionOptions,
 } from './client.js'
 import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
-import { abortable, reasonOf, within, withRetries } from './waiting.js'
+import { within, withRetries } from './waiting.js'
 
 const TRANSACTION_TIMEOUT_MS = 60_000
 const CLIENT = 'this client of Kafka'
@@ -54,14 +54,14 @@ export class Producers<P> {
     const { signal } = options
     const over = new AbortController()
     const check = (): void => {
-      for (const each of [signal, over.signal]) if (each?.aborted === true) throw reasonOf(each)
+      for (const each of [signal, over.signal]) if (each?.aborted === true) throw abortReason(each)
     }
     const onLate = (reason: Error): void => {
       over.abort(reason)
     }
     return this.#step(`writing to ${topic}`, options, onLate, () =>
       this.#shared.use(check, ({ producer, ready }) =>
-        abortable(
+        untilAborted(
           ready.then(() => this.#kind.send(producer, topic, records, options)),
           over.signal,
         ),
@@ -121,7 +121,7 @@ export class Producers<P> {
       if (timeoutMs >= longestMs) gaveUp(reason)
     }
     const limits = { clock, doing, signal, timeoutMs, onLate: late }
-    await abortable(within(limits, this.#translated(doing, work)), options?.signal)
+    await untilAborted(within(limits, this.#translated(doing, work)), options?.signal)
   }
 
   #retried(doing: string, options: CallOptions | undefined, attempt: () => Promise<unknown>): Promise<void> {

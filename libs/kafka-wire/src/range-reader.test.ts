@@ -1,5 +1,5 @@
 import type { Clock } from '@sluice/core'
-import { SluiceError } from '@sluice/core'
+import { SluiceError, untilAborted } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
 import type { FetchAnswer, FetchRequest, RangeRequest } from './client.js'
 import { codecsOf } from './codecs/codecs.js'
@@ -7,7 +7,7 @@ import { brokerRefused, connectionFailed, lostRangeOf, UNKNOWN_PARTITION } from 
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { ReaderParts } from './range-reader.js'
 import { FakeLog } from './testing/fake-log.js'
-import { abortable, withRetries } from './waiting.js'
+import { withRetries } from './waiting.js'
 
 /** Sleeps in no time. */
 function quickClock(): Clock {
@@ -185,7 +185,7 @@ describe('reading ahead', () => {
     const signals: (AbortSignal | undefined)[] = []
     const parts = partsOf(logOf(0n, 20n), (fetch, request) => {
       signals.push(request.signal)
-      return request.offset === 0n ? fetch(request) : abortable(new Promise<never>(() => undefined), request.signal)
+      return request.offset === 0n ? fetch(request) : untilAborted(new Promise<never>(() => undefined), request.signal)
     })
     const stop = new AbortController()
     const range = { topic: 'orders', partition: 3, from: 0n, to: 10n, maxBytes: 100, signal: stop.signal }

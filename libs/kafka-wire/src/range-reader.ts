@@ -1,5 +1,5 @@
 /** Reads exactly a range of a partition, by as many fetches as it takes. */
-import { isSluiceError } from '@sluice/core'
+import { abortReason, isSluiceError } from '@sluice/core'
 import type { Clock, SluiceError } from '@sluice/core'
 import type { FetchAnswer, KafkaClient, RangeRequest } from './client.js'
 import type { Codecs } from './codecs/codecs.js'
@@ -8,7 +8,7 @@ import { batchesOf } from './record-batches.js'
 import type { Batches } from './record-batches.js'
 import { recordChunk } from './record-chunk.js'
 import type { RecordChunk } from './record.js'
-import { mayPass, reasonOf } from './waiting.js'
+import { mayPass } from './waiting.js'
 
 const DEFAULT_DEADLINE_MS = 60_000
 const DEFAULT_MAX_BYTES = 1024 * 1024
@@ -46,7 +46,7 @@ export async function* readRange(
   const onAbort = (): void => {
     ended.abort(signal?.reason)
   }
-  if (signal?.aborted === true) throw reasonOf(signal)
+  if (signal?.aborted === true) throw abortReason(signal)
   signal?.addEventListener('abort', onAbort, { once: true })
   const reader = new RangeReader(parts, request, ended.signal)
   try {
@@ -111,7 +111,7 @@ class RangeReader {
     try {
       answer = await this.#fetch(position, leftMs)
     } catch (error) {
-      if (this.#signal.aborted) throw reasonOf(this.#signal)
+      if (this.#signal.aborted) throw abortReason(this.#signal)
       if (this.#parts.isOutOfRange(error)) return this.#outOfRange(position, leftMs, error)
       if (!mayPass(error, this.#deadlineMs - leftMs, this.#request.newTopicMs)) throw error
       return { problem: error, pauseMs: RETRY_PAUSE_MS }
@@ -146,7 +146,7 @@ class RangeReader {
     try {
       ends = await this.#ends(leftMs)
     } catch (error) {
-      if (this.#signal.aborted) throw reasonOf(this.#signal)
+      if (this.#signal.aborted) throw abortReason(this.#signal)
       if (!isSluiceError(error) || !error.retryable) throw error
       return { problem: error, pauseMs: RETRY_PAUSE_MS }
     }

@@ -1,7 +1,7 @@
 /** Waiting for what cannot be cancelled, and trying again. */
-import { isSluiceError, SluiceError } from '@sluice/core'
+import { isSluiceError, untilAborted } from '@sluice/core'
 import type { Clock } from '@sluice/core'
-import { COMPONENT, isUnknownTopic, timedOut } from './errors.js'
+import { isUnknownTopic, timedOut } from './errors.js'
 
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1000
@@ -14,27 +14,6 @@ export function mayPass(error: unknown, triedMs: number, newTopicMs = NEW_TOPIC_
 
 function isRetryable(error: unknown): boolean {
   return isSluiceError(error) && error.retryable
-}
-
-/** What `work` gives, unless `signal` is aborted before: then its reason, and what `work` gives later is nobody's. */
-export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(reasonOf(signal))
-    }
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', onAbort)
-    })
-  })
-}
-
-export function reasonOf(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason
-  if (reason instanceof Error) return reason
-  return new SluiceError({ code: 'ABORTED', component: COMPONENT, message: 'the call was aborted', cause: reason })
 }
 
 export interface RetryOptions {
@@ -77,7 +56,7 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
   const start = clock.monotonic()
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
-      return await abortable(attempt(), signal)
+      return await untilAborted(attempt(), signal)
     } catch (error) {
       const triedMs = clock.monotonic() - start
       if (signal?.aborted === true || !mayPass(error, triedMs, newTopicMs)) throw error

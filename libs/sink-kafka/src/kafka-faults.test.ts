@@ -2,6 +2,7 @@
  * Connections that break at any byte, brokers that hang, die and lose the lead: each batch is there once all the same. `KAFKA_FAULT_PLACES` says
  * at how many places of a conversation it breaks (default 4); at some of them it falls silent.
  */
+import { SinkDrive } from '@sluice/testkit'
 import { systemClock } from '@sluice/core'
 import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
 import {
@@ -16,7 +17,7 @@ import {
 } from '@sluice/services'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kafkaSink } from './kafka-sink.js'
-import { Drive, untilDone } from './testing/drive.js'
+import { untilDone } from './testing/until-done.js'
 import { clientOf, newTopic, readTopic } from './testing/targets.js'
 
 const LONG_MS = 240_000
@@ -41,7 +42,7 @@ const textsOf = async (client: KafkaClient, topic: string): Promise<string[]> =>
 
 /** Opens and writes batches of two partitions, each tried again until it is written; gives how often something failed. */
 async function conversation(client: KafkaClient, topic: string, onFailure: () => void): Promise<number> {
-  const drive = new Drive()
+  const drive = new SinkDrive()
   const sink = kafkaSink<string>({ client, topic, transactionTimeoutMs: SHORT_MS })
   const again = (work: () => Promise<unknown>): Promise<number> =>
     untilDone(() =>
@@ -54,7 +55,7 @@ async function conversation(client: KafkaClient, topic: string, onFailure: () =>
   for (let batch = 1; batch <= BATCHES; batch++) {
     for (const partition of [0, 1]) {
       const id = { batchTime: batch * 1_000, partition, partitions: 2 }
-      failures += await again(() => drive.write(sink, recordsOf(batch, partition), id))
+      failures += await again(() => drive.write(sink, recordsOf(batch, partition), { id }))
     }
   }
   await sink.close?.()
@@ -124,12 +125,12 @@ await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'kafkaSink on
     async () => {
       const topic = await newTopic(direct, { partitions: PARTITIONS })
       const client = kafkajsClient({ brokers: direct.bootstrap.split(','), callTimeoutMs: SHORT_MS })
-      const drive = new Drive()
+      const drive = new SinkDrive()
       const sink = kafkaSink<string>({ client, topic, transactionTimeoutMs: SHORT_MS })
       await drive.open(sink)
-      await drive.write(sink, recordsOf(1, 0), { partitions: 2 })
+      await drive.write(sink, recordsOf(1, 0), { id: { partitions: 2 } })
       await own.processes[0]?.pause()
-      const write = (): Promise<unknown> => drive.write(sink, recordsOf(1, 1), { partition: 1, partitions: 2 })
+      const write = (): Promise<unknown> => drive.write(sink, recordsOf(1, 1), { id: { partition: 1, partitions: 2 } })
       await expect(write()).rejects.toMatchObject({ code: 'TIMEOUT', retryable: true })
       await own.processes[0]?.resume()
       await untilDone(write)
@@ -144,20 +145,20 @@ await describeWithInstalled({ describe, test }, ['kafka', 'kcat'], 'kafkaSink on
     'E8, E22: an old owner that writes on after a take-over is fenced, also by a producer that it makes anew',
     async () => {
       const topic = await newTopic(direct, { partitions: PARTITIONS })
-      const drive = new Drive()
+      const drive = new SinkDrive()
       const brokers = direct.bootstrap.split(',')
       const [old, young] = [kafkaSink<string>({ brokers, topic }), kafkaSink<string>({ brokers, topic })]
       await drive.open(old)
-      await drive.write(old, recordsOf(1, 0), { partitions: 2 })
+      await drive.write(old, recordsOf(1, 0), { id: { partitions: 2 } })
       await drive.open(young, { epoch: 2 })
       // One that it has, one that it would make, and one that nobody has named.
       for (const partition of [0, 1, 2]) {
         const id = { partition, partitions: 3, batchTime: 2_000 }
-        await expect(drive.write(old, recordsOf(9, partition), id)).rejects.toMatchObject({ code: 'FENCED' })
-        await expect(drive.write(old, recordsOf(9, partition), id)).rejects.toMatchObject({ code: 'FENCED' })
+        await expect(drive.write(old, recordsOf(9, partition), { id })).rejects.toMatchObject({ code: 'FENCED' })
+        await expect(drive.write(old, recordsOf(9, partition), { id })).rejects.toMatchObject({ code: 'FENCED' })
       }
-      await drive.write(young, recordsOf(1, 0), { partitions: 2, epoch: 2 })
-      await untilDone(() => drive.write(young, recordsOf(1, 1), { partition: 1, partitions: 2, epoch: 2 }))
+      await drive.write(young, recordsOf(1, 0), { id: { partitions: 2, epoch: 2 } })
+      await untilDone(() => drive.write(young, recordsOf(1, 1), { id: { partition: 1, partitions: 2, epoch: 2 } }))
       for (const read of [readWithKcat, readWithJava]) {
         const rows = await read(direct, { topic })
         expect(rows.map(({ value }) => value).sort()).toEqual(all(1))
@@ -177,7 +178,7 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'kafkaSink o
       try {
         const topic = await newTopic(own.values, { partitions: PARTITIONS, replicas: 3 })
         const sink = kafkaSink<string>({ brokers: own.values.bootstrap.split(','), topic })
-        const drive = new Drive()
+        const drive = new SinkDrive()
         await drive.open(sink)
         let batch = 0
         const writeBatches = async (count: number): Promise<void> => {
@@ -185,7 +186,7 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'kafkaSink o
             batch++
             for (const partition of [0, 1]) {
               const id = { batchTime: batch * 1_000, partition, partitions: 2 }
-              await untilDone(() => drive.write(sink, recordsOf(batch, partition), id))
+              await untilDone(() => drive.write(sink, recordsOf(batch, partition), { id }))
             }
           }
         }

@@ -1,11 +1,11 @@
 /** What the conformance suite does not ask: options, topics by record, headers, compression, checks at the start, logins. */
+import { SinkDrive } from '@sluice/testkit'
 import { SluiceError, StreamingContext, milliseconds, type Rejected } from '@sluice/core'
 import { kafkajsClient, type KafkaClient } from '@sluice/kafka-wire'
 import { platformaticClient } from '@sluice/kafka-wire/platformatic'
 import { describeWithServices, kafkaJsConfig } from '@sluice/services'
 import { afterAll, describe, expect, test } from 'vitest'
 import { json, kafkaSink, rejectedAsJson, text } from './index.js'
-import { Drive } from './testing/drive.js'
 import { clientOf, newTopic, readTopic, topicName } from './testing/targets.js'
 
 test('options that make no sense are refused at once', () => {
@@ -45,7 +45,7 @@ test.each([
     produce: () => Promise.reject(refusal),
   } as unknown as KafkaClient
   const sink = kafkaSink<string>({ client, topic: 't', mode: 'at-least-once' })
-  const drive = new Drive()
+  const drive = new SinkDrive()
   await drive.open(sink)
   await expect(drive.write(sink, ['a'])).rejects.toMatchObject(expected)
   await sink.close?.()
@@ -60,7 +60,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaSink', ({ kafka 
     '%s: writes each record where and as it is told',
     async (mode) => {
       const topics = [await newTopic(kafka, { partitions: 3 }), await newTopic(kafka)]
-      const drive = new Drive()
+      const drive = new SinkDrive()
       const sink = kafkaSink<number>({
         ...{ brokers, mode, compression: 'lz4' },
         topic: (n) => topics[n % 2] ?? '',
@@ -75,7 +75,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaSink', ({ kafka 
         serializers: { value: json },
       })
       await drive.open(sink)
-      expect(await drive.write(sink, [0, 1, 2])).toEqual([])
+      await drive.write(sink, [0, 1, 2])
       const rowOf = (n: number, partition: number) => ({
         key: String(n),
         value: Buffer.from(`{"n":${String(n)}}`),
@@ -117,9 +117,11 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaSink', ({ kafka 
       timestamp: (each) => (each['timestamp'] ?? Date.now()) as number,
       headers: (each) => (each['headers'] ?? {}) as Record<string, string>,
     })
-    const drive = new Drive()
+    const drive = new SinkDrive()
     await drive.open(sink)
-    expect(await drive.write(sink, records)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    const rejected: number[] = []
+    await drive.write(sink, records, { reject: (index) => rejected.push(index) })
+    expect(rejected).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
     expect((await readTopic(reader, topic)).map(({ key }) => key)).toEqual(['good', 'last'])
     await sink.close?.()
   })
@@ -148,7 +150,7 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaSink', ({ kafka 
   })
 
   test('start() says what is wrong', async () => {
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const missing = kafkaSink({ brokers, topic: topicName() })
     await expect(drive.open(missing)).rejects.toMatchObject({
       code: 'BROKER_REFUSED',
@@ -178,11 +180,11 @@ await describeWithServices({ describe, test }, ['kafka'], 'kafkaSink', ({ kafka 
     ] as const
     for (const [client, level] of clients) {
       const topic = await newTopic(kafka)
-      const drive = new Drive()
+      const drive = new SinkDrive()
       const sink = kafkaSink<string>({ client, topic })
       await drive.open(sink)
       expect(sink.guarantee.level).toBe(level)
-      for (let attempt = 0; attempt < 2; attempt++) await drive.write(sink, ['a', 'b'], { attempt })
+      for (let attempt = 0; attempt < 2; attempt++) await drive.write(sink, ['a', 'b'], { id: { attempt } })
       await sink.close?.()
       expect((await readTopic(client, topic)).map(({ value }) => String(value)).sort()).toEqual(['a', 'b'])
       await client.close()
@@ -198,7 +200,7 @@ await describeWithServices({ describe, test }, ['kafka-sasl'], 'kafkaSink with T
     const client = kafkajsClient(config)
     const topic = topicName()
     await client.createTopic({ topic, partitions: 1 })
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const sink = kafkaSink<string>({ ...config, topic })
     await drive.open(sink)
     await drive.write(sink, ['a'])

@@ -1,20 +1,21 @@
 /** The fence and the ledger over topics in memory: owners that stop within a transaction, answers that are lost, leaders that know too little. */
+import { SinkDrive } from '@sluice/testkit'
 import { isSluiceError, seededRandom, type SinkContext } from '@sluice/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { LedgeredOutput } from './ledgered-output.js'
-import { Drive, untilDone } from './testing/drive.js'
+import { untilDone } from './testing/until-done.js'
 import { FakeKafka, hastyClock } from './testing/fake-kafka.js'
 
 const TOPIC = 'rows'
 const PARTITIONS = 3
 
 class Owner {
-  readonly #drive: Drive
+  readonly #drive: SinkDrive
   readonly #output: LedgeredOutput
   readonly #epoch: number
 
-  constructor(kafka: FakeKafka, drive: Drive, context: Partial<SinkContext> & { readonly epoch: number }) {
+  constructor(kafka: FakeKafka, drive: SinkDrive, context: Partial<SinkContext> & { readonly epoch: number }) {
     this.#drive = drive
     this.#epoch = context.epoch
     this.#output = new LedgeredOutput({
@@ -52,7 +53,7 @@ test.each(['before', 'after'] as const)(
   'E8, E22: an owner that is stopped %s its commit keeps nobody waiting, and is fenced when it wakes',
   async (moment) => {
     const kafka = new FakeKafka()
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const old = await new Owner(kafka, drive, { epoch: 1 }).open()
     await old.writeAll(1)
     let wake = (): void => undefined
@@ -78,7 +79,7 @@ test.each(['before', 'after'] as const)(
 
 test('E22: what a new leader does not know yet to be safe is waited for, and not taken for missing', async () => {
   const kafka = new FakeKafka()
-  const drive = new Drive()
+  const drive = new SinkDrive()
   const old = await new Owner(kafka, drive, { epoch: 1 }).open()
   await old.writeAll(1)
   kafka.rememberEnds()
@@ -94,7 +95,7 @@ test('E22: what another application has open in the ledger keeps nobody from sta
   const producer = await kafka.client().transactional('another')
   await producer.init()
   await (await producer.begin()).send('ledger', [{ key: '["another","output",0]', value: '{}' }])
-  const owner = await new Owner(kafka, new Drive(), { epoch: 1 }).open()
+  const owner = await new Owner(kafka, new SinkDrive(), { epoch: 1 }).open()
   await owner.writeAll(1)
   expect(kafka.committed(TOPIC).sort()).toEqual(rowsOf(1))
 })
@@ -109,7 +110,7 @@ test('E1, E8, E22: whatever is lost, and whoever takes over when, each partition
   const run = async ({ seed, lost, answerLost, owners }: typeof faults extends fc.Arbitrary<infer F> ? F : never) => {
     const random = seededRandom(seed)
     const kafka = new FakeKafka()
-    const drive = new Drive()
+    const drive = new SinkDrive()
     kafka.fate = () => {
       const value = random.next()
       if (random.next() < 0.05) kafka.rememberEnds()

@@ -1,4 +1,5 @@
 /** Connections that break at every step, servers that hang, die and come back: each batch is there once all the same. */
+import { SinkDrive } from '@sluice/testkit'
 import { isSluiceError, systemClock, type Sink } from '@sluice/core'
 import {
   describeWithInstalled,
@@ -12,7 +13,6 @@ import { MongoClient } from 'mongodb'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { MongoPlace, MongoWrite } from './mongo-sink.config.js'
 import { mongoSink } from './mongo-sink.js'
-import { Drive } from './testing/drive.js'
 
 const DATABASE = 'faults'
 const RECORDS = Array.from({ length: 12 }, (_, i) => i)
@@ -95,7 +95,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink on a bad li
 
   /** Opens and writes two batches, each tried again until it is written; at the first failure the line is in order again. */
   async function conversation(line: Proxy, sink: Sink<number>): Promise<number> {
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const mend = (): void => {
       line.passAgain()
     }
@@ -154,7 +154,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink on a bad li
     }
 
   test('a slow line is no error', async () => {
-    const [line, name, drive] = [await startProxy({ target: address }), newName(), new Drive()]
+    const [line, name, drive] = [await startProxy({ target: address }), newName(), new SinkDrive()]
     const sink = sinkOf(placeOf(line), 'increment', name)
     line.delay(20)
     await drive.open(sink)
@@ -165,7 +165,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink on a bad li
   })
 
   test('E9: a write that is held up and lands after the next batch changes nothing', async () => {
-    const [line, name, drive] = [await startProxy({ target: address }), newName(), new Drive()]
+    const [line, name, drive] = [await startProxy({ target: address }), newName(), new SinkDrive()]
     const set = { mode: 'upsert', id: () => 'one', fields: (n: number) => ({ n }) } as const
     const place = { ...set, database: DATABASE, collection: name }
     const stuck = mongoSink<number>({ ...place, ...placeOf(line), callTimeoutMs: 1_000 })
@@ -200,7 +200,7 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'mongoSink and server
       const own = await startService('mongo')
       const [storage, server] = own.processes
       try {
-        const [sink, drive] = [sinkOf({ url: own.values.url }, 'increment', 'counts', 1_000), new Drive()]
+        const [sink, drive] = [sinkOf({ url: own.values.url }, 'increment', 'counts', 1_000), new SinkDrive()]
         await drive.open(sink)
         const times: number[] = []
         const away = [

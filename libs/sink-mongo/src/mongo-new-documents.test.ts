@@ -1,4 +1,5 @@
 /** Documents that are not there yet are inserted, once most of them are new: what is written stays what an upsert writes. */
+import { SinkDrive } from '@sluice/testkit'
 import type { Sink } from '@sluice/core'
 import { describeWithServices } from '@sluice/services'
 import fc from 'fast-check'
@@ -7,7 +8,6 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { guardOf, planMode, type Mode, type Write } from './modes.js'
 import type { MongoSinkOptions } from './mongo-sink.config.js'
 import { mongoSink } from './mongo-sink.js'
-import { Drive } from './testing/drive.js'
 
 const DATABASE = 'new-documents'
 
@@ -54,11 +54,11 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
     commands.length = 0
     return own
   }
-  const forget = (drive: Drive) =>
+  const forget = (drive: SinkDrive) =>
     stored('sluice_ledger').updateOne({ _id: `${drive.app}:to-0` }, { $unset: { partitions: 1 } })
 
   test.each(names)('after a bulk of new ones %s looks first, and changes those that are there', async (mode) => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = sinkOf(name, mode)
     await drive.open(sink)
     sent()
@@ -83,7 +83,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
   })
 
   test('it asks for at most 1,000 of them at once', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = sinkOf(name, 'increment')
     await drive.open(sink)
     await drive.write(sink, rows(0, 200))
@@ -96,7 +96,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
   })
 
   test('E20: a replay finds what it has inserted, and adds only what is missing', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = sinkOf(name, 'increment')
     await drive.open(sink)
     await drive.write(sink, rows(0, 200))
@@ -110,7 +110,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
   })
 
   test('E20: partitions that insert the same documents at once count all of them', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = sinkOf(name, 'increment')
     await drive.open(sink)
     await drive.write(sink, rows(0, 200))
@@ -122,7 +122,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
   })
 
   test('E9: what is inserted late, after a later batch has, changes nothing', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = sinkOf(name, 'replace')
     await drive.open(sink)
     await drive.write(sink, rows(0, 200))
@@ -137,7 +137,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
   })
 
   test('a unique index refuses a new document by itself, and its neighbours are written', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = sinkOf(name, 'replace')
     await stored(name).createIndex(
       { unique: 1 },
@@ -155,7 +155,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and new doc
   })
 
   test('nothing is added to an _id, and a document of another _id than its own has that of `id`', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const counting = sinkOf(name, 'increment', { id: () => 'one', by: () => ({ _id: 1 }), set: () => ({}) })
     await drive.open(counting)
     const rejected: string[] = []

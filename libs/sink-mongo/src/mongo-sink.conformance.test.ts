@@ -4,7 +4,6 @@ import { MongoClient } from 'mongodb'
 import { afterAll, describe, test } from 'vitest'
 import { mongoSink } from './mongo-sink.js'
 import type { MongoPlace, MongoSinkOptions } from './mongo-sink.config.js'
-import { patient } from './testing/patient.js'
 import { cases, DATABASE, item, targetOf, type Item, type ModeCase } from './testing/targets.js'
 
 const order: Skip = { test: 'the records of a partition keep their order', reason: 'a collection has none' }
@@ -20,7 +19,7 @@ const MANY: Readonly<Record<string, number>> = { insert: 100_000, increment: 10_
 function conformance(name: string, mode: ModeCase, place: MongoPlace, reader: MongoClient, manyRecords: number): void {
   const nowhere = { url: 'mongodb://127.0.0.1:1/', database: DATABASE, collection: 'c', callTimeoutMs: 500 }
   sinkConformance({
-    ...patient,
+    ...{ describe, test, deadlineMs: 120_000 },
     name: `mongoSink, ${name}`,
     open: () => targetOf(mode, place, reader),
     record: (index) => item(`item ${String(index)}`),

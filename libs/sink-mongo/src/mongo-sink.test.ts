@@ -1,4 +1,5 @@
 /** What the sink's options mean, and what it leaves in documents and ledger. */
+import { SinkDrive } from '@sluice/testkit'
 import { SluiceError, type Logger, type Rejected, type Sink } from '@sluice/core'
 import { runBatches } from '@sluice/core/testing'
 import { describeWithServices } from '@sluice/services'
@@ -9,7 +10,6 @@ import { idKey, requireDocument } from './documents.js'
 import type { MongoSinkOptions } from './mongo-sink.config.js'
 import { mongoSink } from './mongo-sink.js'
 import { missingActions, requireKind } from './permissions.js'
-import { Drive } from './testing/drive.js'
 
 const DATABASE = 'sink'
 const errorOf = (work: Promise<unknown>): Promise<unknown> =>
@@ -176,7 +176,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
       .toArray()
 
   test('E20: increments are summed by _id, and a replay after a crash half-way adds only what is missing', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = counting(name)
     await drive.open(sink)
     const batch = ['a', 'b', 'a', 'c'].map((key, i) => ({ key, by: i + 1 }))
@@ -197,7 +197,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('E20: two partitions that make the same document at once count both, and so does a later batch', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = counting(name)
     await drive.open(sink)
     const records = Array.from({ length: 50 }, (_, i) => ({ key: `k${String(i)}`, by: 1 }))
@@ -212,7 +212,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('a document that somebody else has inserted is a conflict, one’s own of an earlier try is not', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = mongoSink<Count>({ ...place(name), mode: 'insert', id: 'key' })
     await drive.open(sink)
     await stored(name).insertOne({ _id: 'theirs' })
@@ -248,7 +248,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('E18: what a unique index refuses goes to the dead letters; run again, the others keep their numbers', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     await stored(name).createIndex({ by: 1 }, { unique: true })
     const sink = mongoSink<Count>({ ...place(name), mode: 'insert' })
     await drive.open(sink)
@@ -272,7 +272,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('E18: a field that cannot be added to is refused, its neighbours are written', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     await stored(name).insertOne({ _id: 'text', by: 'x' } as never)
     const sink = counting(name)
     await drive.open(sink)
@@ -289,7 +289,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('E18: as a dead-letter sink it keeps each index once, also of a partition that is done', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = mongoSink<{ n: number }>({ ...place(name), mode: 'insert' })
     await drive.open(sink)
     expect(await sink.settledIndexes?.(drive.id())).toEqual([])
@@ -326,7 +326,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('the collection may differ from record to record', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = mongoSink<Count>({
       url,
       database: DATABASE,
@@ -354,7 +354,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('the ledger has one document for each output, and a document one guard for each output or partition', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const [counters, latest] = [counting(name), mongoSink<Count>({ ...place(name), mode: 'upsert', id: 'key' })]
     await drive.open(counters)
     await drive.open(latest, { output: 'latest' })
@@ -379,7 +379,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   test.each(['replace', 'upsert'] as const)(
     'E9: by %s, what lands after a later batch leaves it as it is',
     async (mode) => {
-      const [drive, name] = [new Drive(), newName()]
+      const [drive, name] = [new SinkDrive(), newName()]
       const sink = mongoSink<Count>({ ...place(name), mode, id: 'key' } as MongoSinkOptions<Count>)
       await drive.open(sink)
       await drive.write(sink, [{ key: 'a', by: 2 }], { id: { batchTime: 2_000 } })
@@ -397,7 +397,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   )
 
   test('E8: without its fence nothing is written', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = counting(name)
     await drive.open(sink)
     await reader
@@ -413,7 +413,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('sums that no number holds are refused, and whole numbers of 64 bits are kept', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = mongoSink<bigint>({ ...place(name), mode: 'increment', id: () => 'one', by: (n) => ({ n }) })
     await drive.open(sink)
     await drive.write(sink, [2n ** 62n, 1n])
@@ -427,7 +427,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('the records that were given are left as they were', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const records = [
       { _id: 'a', deep: { x: 1 } },
       { _id: 'a', deep: { x: 2 } },
@@ -442,7 +442,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('a given client is never closed, however it is set', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const client = new MongoClient(url, { promoteValues: false, ignoreUndefined: true, readPreference: 'secondary' })
     const sink = mongoSink<Count>({ client, database: DATABASE, collection: name, mode: 'increment', id: 'key' })
     await drive.open(sink)
@@ -455,7 +455,7 @@ await describeWithServices({ describe, test }, ['mongo'], 'mongoSink and what it
   })
 
   test('a server whose abort undoes nothing is found out at the start', async () => {
-    const [drive, name] = [new Drive(), newName()]
+    const [drive, name] = [new SinkDrive(), newName()]
     const sink = mongoSink<Count>({ ...place(name), mode: 'insert', transaction: true })
     const error = await errorOf(drive.open(sink))
     expect(error).toMatchObject({
@@ -486,7 +486,7 @@ await describeWithServices({ describe, test }, ['mongo-tls'], 'mongoSink and log
     const sink = mongoSink<object>({
       ...{ url: given, options: more, database: DATABASE, collection: 'c', mode: 'insert', callTimeoutMs: 2_000 },
     })
-    const error = (await errorOf(new Drive().open(sink, { logger }))) as SluiceError
+    const error = (await errorOf(new SinkDrive().open(sink, { logger }))) as SluiceError
     expect(error).toMatchObject({ code: expect.stringMatching(/CONNECTION_FAILED|TIMEOUT|OUTPUT_FAILED/) as string })
     expect(error.message).toMatch(/; /)
     for (const secret of [password, 'wrong-secret'])

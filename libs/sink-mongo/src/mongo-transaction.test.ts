@@ -3,13 +3,11 @@
  * where `SLUICE_MONGO` names one whose transactions undo what they abort.
  */
 import { isSluiceError, SluiceError, type Sink } from '@sluice/core'
-import { sinkConformance, type Skip } from '@sluice/testkit'
+import { sinkConformance, type Skip, SinkDrive } from '@sluice/testkit'
 import { MongoClient } from 'mongodb'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { MongoSinkOptions } from './mongo-sink.config.js'
 import { mongoSink } from './mongo-sink.js'
-import { Drive } from './testing/drive.js'
-import { patient } from './testing/patient.js'
 import { SimulatedMongo } from './testing/simulated-mongo.js'
 import { cases, item, targetOf, type Item } from './testing/targets.js'
 
@@ -30,7 +28,7 @@ for (const [kind, more] of kinds)
     // Without a ledger nothing tells whose documents are there.
     if (more.ledger === false && name === 'insert by id') continue
     sinkConformance({
-      ...patient,
+      ...{ describe, test, deadlineMs: 120_000 },
       name: `mongoSink on a simulated server, ${name} ${kind}`,
       open: () => {
         const server = new SimulatedMongo()
@@ -86,7 +84,7 @@ describe('a transaction', () => {
     ['was done', true],
     ['was not done', false],
   ])('E9: of a commit whose answer is lost, and which %s, the ledger tells', async (_, isDone) => {
-    const [server, drive] = [new SimulatedMongo(), new Drive()]
+    const [server, drive] = [new SimulatedMongo(), new SinkDrive()]
     const sink = counting(server)
     await drive.open(sink)
     server.faults.loseCommit = { after: 0, isDone }
@@ -101,7 +99,7 @@ describe('a transaction', () => {
 
   test('wherever an operation fails, nothing of it is there, and the next try writes all', async () => {
     for (let after = 0; ; after++) {
-      const [server, drive] = [new SimulatedMongo(), new Drive()]
+      const [server, drive] = [new SimulatedMongo(), new SinkDrive()]
       const sink = counting(server)
       await drive.open(sink)
       server.faults.failOperation = { after, code: 112 }
@@ -122,7 +120,7 @@ describe('a transaction', () => {
   })
 
   test('E18: what the server refuses is known before anything is durable, and left out', async () => {
-    const [server, drive] = [new SimulatedMongo(), new Drive()]
+    const [server, drive] = [new SimulatedMongo(), new SinkDrive()]
     server.unique.push('email')
     const sink = mongoSink<Count>({ ...where, client: server.client(), mode: 'insert', id: 'key' })
     await drive.open(sink)
@@ -144,7 +142,7 @@ describe('a transaction', () => {
   })
 
   test('E18: where a refused record fails the batch, nothing is there', async () => {
-    const [server, drive] = [new SimulatedMongo(), new Drive()]
+    const [server, drive] = [new SimulatedMongo(), new SinkDrive()]
     server.unique.push('email')
     const sink = mongoSink<Count>({ ...where, client: server.client(), mode: 'insert', id: 'key' })
     await drive.open(sink)
@@ -161,7 +159,7 @@ describe('a transaction', () => {
   })
 
   test('E18: as a dead-letter sink it adds to a partition that is done only what is not there', async () => {
-    const [server, drive] = [new SimulatedMongo(), new Drive()]
+    const [server, drive] = [new SimulatedMongo(), new SinkDrive()]
     const sink = mongoSink<{ n: number }>({ ...where, client: server.client(), mode: 'insert' })
     await drive.open(sink)
     const letters = (...indexes: number[]) => indexes.map((n) => ({ n }))
@@ -173,7 +171,7 @@ describe('a transaction', () => {
   })
 
   test('partitions take turns: they would conflict in the ledger', async () => {
-    const [server, drive] = [new SimulatedMongo(), new Drive()]
+    const [server, drive] = [new SimulatedMongo(), new SinkDrive()]
     const sink = counting(server)
     await drive.open(sink)
     await Promise.all([0, 1, 2, 3].map((partition) => drive.write(sink, batch, { id: { partition, partitions: 4 } })))
@@ -187,7 +185,7 @@ describe('a transaction', () => {
   test('a user who may not write is refused at the start, with the remedy', async () => {
     const server = new SimulatedMongo()
     server.faults.command = { code: 13, message: 'not authorized on d to execute command { find: "secret" }' }
-    const error = await errorOf(new Drive().open(counting(server)))
+    const error = await errorOf(new SinkDrive().open(counting(server)))
     expect(error).toMatchObject({
       code: 'CONNECTION_FAILED',
       retryable: false,
@@ -209,7 +207,7 @@ async function transactionsOf(place: string): Promise<string | undefined> {
     mode: 'insert',
     transaction: true,
   })
-  const error = await errorOf(new Drive().open(sink))
+  const error = await errorOf(new SinkDrive().open(sink))
   await sink.close?.()
   return error === undefined ? undefined : String(error)
 }
@@ -223,7 +221,7 @@ describe('transactions of a real server', () => {
   afterAll(() => reader.close(true))
   for (const [name, mode] of Object.entries(cases))
     sinkConformance({
-      ...patient,
+      ...{ describe, test, deadlineMs: 120_000 },
       name: `mongoSink on a real server, ${name} in a transaction`,
       open: () => targetOf(mode, { url }, reader, { transaction: true }),
       record: (index) => item(`item ${String(index)}`),

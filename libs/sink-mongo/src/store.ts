@@ -1,5 +1,5 @@
 /** The driver's client, and calls that end: with their answer, with the abort of the engine, or with a time-out. */
-import type { Clock } from '@sluice/core'
+import { untilAborted, type Clock } from '@sluice/core'
 import { MongoClient, ReadConcern, type Collection, type Db, type Document, type WriteConcernSettings } from 'mongodb'
 import { mongoError, serverError } from './errors.js'
 import type { GivenClient, MongoPlace } from './mongo-sink.config.js'
@@ -62,21 +62,10 @@ export class Store {
     const late = this.#clock.sleep(this.#timeoutMs, timer.signal).then(() => {
       throw this.#timeout(what)
     })
-    let onAbort = (): void => undefined
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => {
-        reject(signal?.reason as Error)
-      }
-    })
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const working = work()
-    // Those that come too late are nobody's.
-    for (const each of [working, late, aborted]) each.catch(() => undefined)
     try {
-      return await Promise.race([working, late, aborted])
+      return await untilAborted(Promise.race([work(), late]), signal)
     } finally {
       timer.abort()
-      signal?.removeEventListener('abort', onAbort)
     }
   }
 

@@ -1,4 +1,5 @@
 /** Logging in, what a user may do, whose connections they are, and that no password is seen anywhere. */
+import { SinkDrive } from '@sluice/testkit'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { inspect } from 'node:util'
@@ -9,7 +10,6 @@ import { createClient, createSentinel } from 'redis'
 import { afterAll, describe, expect, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
 import type { RedisPlace } from './redis-sink.config.js'
-import { Drive } from './testing/drive.js'
 
 const errorOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
@@ -56,7 +56,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink and its use
     ['anything', ['~*'], { key: 'orders' }, /refuses this user: NOPERM/],
   ])('a user who may not use %s is refused at the start, with the remedy', async (_, rules, options, message) => {
     const sink = redisSink<string>({ ...(await may(...rules)), mode: 'list', ...options } as never)
-    expect(await errorOf(new Drive().open(sink))).toMatchObject({
+    expect(await errorOf(new SinkDrive().open(sink))).toMatchObject({
       code: 'CONNECTION_FAILED',
       retryable: false,
       message: expect.stringMatching(message) as string,
@@ -66,7 +66,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink and its use
 
   test('a user who may do only what is needed is enough, and CONFIG that may not be read is named', async () => {
     const place = await may('+@all', '-config', LEDGER, `~${own}:*`)
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const sink = listSink(place, `${own}:list`)
     const logger = recordingLogger()
     await drive.open(sink, { logger })
@@ -81,7 +81,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink and its use
     const ioredis = new Redis(`redis://${proxy.address}`)
     const nodeRedis = await createClient({ url: `redis://${proxy.address}` }).connect()
     for (const [name, client] of Object.entries({ ioredis, nodeRedis })) {
-      const [drive, key] = [new Drive(), `${own}:${name}`]
+      const [drive, key] = [new SinkDrive(), `${own}:${name}`]
       const sink = listSink({ client }, key, 200)
       await drive.open(sink)
       proxy.pause()
@@ -100,7 +100,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink and its use
 
   test('the key prefix of a given client of node-redis is used', async () => {
     const client = await createClient({ url, keyPrefix: `${own}:prefix:` }).connect()
-    const [drive, sink] = [new Drive(), redisSink<string>({ client, mode: 'list', key: 'list' })]
+    const [drive, sink] = [new SinkDrive(), redisSink<string>({ client, mode: 'list', key: 'list' })]
     await drive.open(sink)
     await drive.write(sink, ['a'])
     await sink.close?.()
@@ -110,7 +110,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink and its use
 
   test('connections that have died while nobody used them do not each cost a try', async () => {
     const proxy = await startProxy({ target: address })
-    const [drive, sink] = [new Drive(), listSink({ url: `redis://${proxy.address}` }, `${own}:idle`)]
+    const [drive, sink] = [new SinkDrive(), listSink({ url: `redis://${proxy.address}` }, `${own}:idle`)]
     await drive.open(sink)
     const partitions = 5
     const ids = Array.from({ length: partitions }, (_, partition) => ({ partition, partitions }))
@@ -149,7 +149,7 @@ describe('a server that takes connections and says nothing', () => {
       await once(server, 'listening')
       const place = silentPlaces[name]?.((server.address() as AddressInfo).port)
       const sink = listSink(place as RedisPlace, 'k', 200)
-      const error = await errorOf(new Drive().open(sink))
+      const error = await errorOf(new SinkDrive().open(sink))
       expect(error).toMatchObject({
         code: expect.stringMatching(/^(TIMEOUT|CONNECTION_FAILED)$/) as string,
         retryable: true,
@@ -171,7 +171,7 @@ await describeWithServices(
 
     test('a cluster stays connected when the sink is closed', async () => {
       const client = new Cluster(addressesOf(found['redis-cluster'].nodes))
-      const [drive, sink] = [new Drive(), listSink({ client }, `${newName()}:list`)]
+      const [drive, sink] = [new SinkDrive(), listSink({ client }, `${newName()}:list`)]
       await drive.open(sink)
       await drive.write(sink, ['a'])
       await sink.close?.()
@@ -185,7 +185,7 @@ await describeWithServices(
       const client = createSentinel({ name: master, sentinelRootNodes: addressesOf(sentinels), keyPrefix: 'prefix:' })
       client.on('error', () => undefined)
       await client.connect()
-      const [drive, key] = [new Drive(), `${newName()}:list`]
+      const [drive, key] = [new SinkDrive(), `${newName()}:list`]
       const sink = listSink({ client }, key)
       await drive.open(sink)
       for (let attempt = 0; attempt < 2; attempt++) await drive.write(sink, ['a', 'b'], { id: { attempt } })
@@ -221,7 +221,7 @@ await describeWithInstalled({ describe, test }, ['redis-tls'], 'redisSink and pa
     try {
       for (const given of ['not-the-password', password])
         for (const [name, place] of Object.entries(places(given))) {
-          const [drive, logger] = [new Drive(), recordingLogger()]
+          const [drive, logger] = [new SinkDrive(), recordingLogger()]
           const sink = listSink(place, `list-${name}`)
           const opened = await errorOf(drive.open(sink, { logger }))
           const isRight = given === password && !['cluster', 'sentinels'].includes(name)

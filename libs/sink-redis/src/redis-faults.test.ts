@@ -1,4 +1,5 @@
 /** Connections that break at every step, servers that hang, die and come back: each batch is there once all the same. */
+import { SinkDrive } from '@sluice/testkit'
 import { isSluiceError, systemClock, type Sink } from '@sluice/core'
 import {
   describeWithInstalled,
@@ -13,7 +14,6 @@ import { createClient } from 'redis'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
 import type { RedisPlace } from './redis-sink.config.js'
-import { Drive } from './testing/drive.js'
 
 const RECORDS = Array.from({ length: 30 }, (_, i) => i)
 const CHUNK = 8
@@ -68,7 +68,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on a bad li
 
   /** Opens and writes two batches, each tried again until it is written; at the first failure the line is in order again. */
   async function conversation(line: Proxy, sink: Writable): Promise<number> {
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const mend = (): void => {
       line.passAgain()
     }
@@ -157,7 +157,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on a bad li
         )
 
   test('a connection that is closed on one side is not used for the next batch', async () => {
-    const [sink, drive] = [listSink(place(), key, 500), new Drive()]
+    const [sink, drive] = [listSink(place(), key, 500), new SinkDrive()]
     await drive.open(sink)
     let failures = 0
     for (const [i, direction] of (['up', 'down', 'up', 'down'] as const).entries()) {
@@ -171,7 +171,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on a bad li
   })
 
   test('a slow line is no error', async () => {
-    const [sink, drive] = [listSink(place(), key), new Drive()]
+    const [sink, drive] = [listSink(place(), key), new SinkDrive()]
     proxy.delay(20)
     await drive.open(sink)
     await drive.write(sink, RECORDS, { size: CHUNK })
@@ -180,7 +180,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on a bad li
   })
 
   test('E9: a write that is held up and lands after the next batch changes nothing', async () => {
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const stuck = listSink(place(), key, 300)
     const other = listSink({ url }, key)
     await drive.open(stuck)
@@ -211,7 +211,7 @@ await describeWithInstalled(
         const { url } = own.values
         const [server] = own.processes
         try {
-          const [sink, drive] = [listSink({ url }, 'list', 400), new Drive()]
+          const [sink, drive] = [listSink({ url }, 'list', 400), new SinkDrive()]
           await drive.open(sink)
           const all: number[] = []
           for (let batch = 1; batch <= 6; batch++) {
@@ -249,7 +249,7 @@ await describeWithInstalled(
         const nodes = sentinels.split(',')
         const [first, replica] = own.processes
         try {
-          const [sink, drive] = [listSink({ sentinels: nodes, master }, 'list', 1_000), new Drive()]
+          const [sink, drive] = [listSink({ sentinels: nodes, master }, 'list', 1_000), new SinkDrive()]
           await drive.open(sink)
           await replica?.pause()
           await expect(drive.write(sink, RECORDS, { size: CHUNK })).rejects.toMatchObject({
@@ -292,7 +292,7 @@ await describeWithInstalled(
             key: (n) => `n:${String(n)}`,
             callTimeoutMs: 3_000,
           })
-          const drive = new Drive()
+          const drive = new SinkDrive()
           await drive.open(sink)
           for (let batch = 1; batch <= BATCHES; batch++) {
             const id = { batchTime: batch * 1_000 }

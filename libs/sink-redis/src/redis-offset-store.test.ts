@@ -1,12 +1,11 @@
-import { systemClock, type OffsetStore } from '@sluice/core'
+import type { OffsetStore } from '@sluice/core'
 import { describeWithServices, startProxy } from '@sluice/services'
-import { offsetStoreConformance } from '@sluice/testkit'
+import { offsetStoreConformance, SinkDrive } from '@sluice/testkit'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, describe, expect, test } from 'vitest'
 import { redisOffsetStore } from './redis-offset-store.js'
 import type { RedisPlace } from './redis-sink.config.js'
-import { silent } from './testing/drive.js'
 
 let apps = 0
 
@@ -20,7 +19,8 @@ await describeWithServices({ describe, test }, ['redis', 'redis-cluster'], 'redi
   const newApp = (): string => `offsets-${String(process.pid)}-${String(++apps)}`
   async function opened(appName: string, place: RedisPlace = { url }): Promise<OffsetStore> {
     const store = redisOffsetStore({ ...place, callTimeoutMs: 500 })
-    await store.open?.({ appName, logger: silent, clock: systemClock, signal: new AbortController().signal })
+    const { logger, clock, signal } = new SinkDrive().context()
+    await store.open?.({ appName, logger, clock, signal })
     return store
   }
 

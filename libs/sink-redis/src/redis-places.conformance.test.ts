@@ -6,7 +6,6 @@ import { createClient, createCluster } from 'redis'
 import { afterAll, describe, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
 import type { RedisPlace, RedisSinkOptions } from './redis-sink.config.js'
-import { patient } from './testing/patient.js'
 import { cases, item, targetOf, type Item, type ModeCase, type Reader } from './testing/targets.js'
 
 const awkward = [
@@ -26,7 +25,7 @@ function conformance(
   more: Partial<RedisSinkOptions<Item>> = {},
 ): void {
   sinkConformance({
-    ...patient,
+    ...{ describe, test, deadlineMs: 120_000 },
     name: `redisSink, ${name}`,
     open: () => targetOf(mode, place, reader, more),
     record: (index) => item(`item ${String(index)}`),

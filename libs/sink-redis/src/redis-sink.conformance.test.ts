@@ -3,7 +3,6 @@ import { describeWithServices } from '@sluice/services'
 import { Redis } from 'ioredis'
 import { describe, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
-import { patient } from './testing/patient.js'
 import { badValues, cases, item, packed, targetOf, unpacked, type Item } from './testing/targets.js'
 
 const order: Skip = {
@@ -20,7 +19,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on one serv
   const reader = new Redis(url)
   for (const [mode, each] of Object.entries(cases)) {
     sinkConformance({
-      ...patient,
+      ...{ describe, test, deadlineMs: 120_000 },
       name: `redisSink, ${mode}`,
       open: () => targetOf(each, { url }, reader),
       record: (index) => item(`item ${String(index)}`),
@@ -34,7 +33,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink on one serv
 
   let channels = 0
   sinkConformance({
-    ...patient,
+    ...{ describe, test, deadlineMs: 120_000 },
     name: 'redisSink, publish',
     open: async () => {
       const channel = `channel-${String(process.pid)}-${String(++channels)}`

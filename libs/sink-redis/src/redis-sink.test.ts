@@ -1,3 +1,4 @@
+import { SinkDrive } from '@sluice/testkit'
 import { seconds, SluiceError, type Rejected, type Sink } from '@sluice/core'
 import { runBatches } from '@sluice/core/testing'
 import { describeWithInstalled, describeWithServices, startService } from '@sluice/services'
@@ -5,7 +6,6 @@ import { Redis } from 'ioredis'
 import { afterAll, describe, expect, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
 import { slotOf, tagOf } from './slots.js'
-import { Drive, silent } from './testing/drive.js'
 import { asJson, rejectedAsJson } from './values.js'
 
 interface Count {
@@ -62,7 +62,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
 
   test('the guarantee is what was found at the server', async () => {
     const sink = counting(named('guarantee'))
-    await new Drive().open(sink)
+    await new SinkDrive().open(sink)
     expect(sink.guarantee).toMatchObject({
       level: 'exactly-once',
       condition: expect.stringMatching(/appendfsync always/),
@@ -71,7 +71,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E19: what the server refuses fails by its index, and its neighbours are there', async () => {
-    const [drive, key] = [new Drive(), named('neighbours')]
+    const [drive, key] = [new SinkDrive(), named('neighbours')]
     await reader.set(`${key}:text`, 'no number')
     const sink = counting(key)
     await drive.open(sink)
@@ -91,7 +91,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E19: a key of another type is refused, not replaced, by SET too', async () => {
-    const [drive, key] = [new Drive(), named('types')]
+    const [drive, key] = [new SinkDrive(), named('types')]
     await reader.hset(`${key}:hash`, 'field', 'kept')
     const sink = redisSink<Count>({ url, mode: 'set', key: `${key}:<key>`, value: 'by' })
     await drive.open(sink)
@@ -112,7 +112,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E19: where a refused record fails the batch, it is tried again with it, and nothing else is', async () => {
-    const [drive, key] = [new Drive(), named('again')]
+    const [drive, key] = [new SinkDrive(), named('again')]
     await reader.set(`${key}:bad`, 'no number')
     const sink = counting(key)
     await drive.open(sink)
@@ -136,7 +136,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E19: a partition that was cut short goes on where it was, also with another chunk size', async () => {
-    const [drive, key] = [new Drive(), named('resize')]
+    const [drive, key] = [new SinkDrive(), named('resize')]
     const list = redisSink<Count>({ url, mode: 'custom', key, commands: ({ by }) => [['RPUSH', key, by]] })
     const records = Array.from({ length: 30 }, (_, by) => ({ key: '', by }))
     await drive.open(list)
@@ -153,7 +153,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E1: a partition that was cut short and now has other records is an error', async () => {
-    const [drive, key] = [new Drive(), named('other')]
+    const [drive, key] = [new SinkDrive(), named('other')]
     const sink = counting(key)
     await drive.open(sink)
     await reader.hset(`sluice:ledger:${drive.app}:to-0`, { newest: '1000', plan: '1 plan', g0: '1000 1 3' })
@@ -171,7 +171,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E8: without its fence nothing is written', async () => {
-    const [drive, key] = [new Drive(), named('fence')]
+    const [drive, key] = [new SinkDrive(), named('fence')]
     const sink = counting(key)
     await drive.open(sink)
     await reader.del(`sluice:ledger:${drive.app}:to-0`)
@@ -182,7 +182,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('the ledger has one key for each output, without expiry, whatever was written', async () => {
-    const [drive, key] = [new Drive(), named('bounded')]
+    const [drive, key] = [new SinkDrive(), named('bounded')]
     const sink = redisSink<Count>({ url, mode: 'set', key: `${key}:<key>`, value: 'by', expire: seconds(100) })
     await drive.open(sink)
     for (let batch = 1; batch <= 5; batch++)
@@ -199,7 +199,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('the top members stay, lists and streams keep their newest', async () => {
-    const [drive, key] = [new Drive(), named('top')]
+    const [drive, key] = [new SinkDrive(), named('top')]
     const records = [5, 1, 4, 2, 3].map((by) => ({ key: `m${String(by)}`, by }))
     const top = redisSink<Count>({
       url,
@@ -231,7 +231,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('scores are kept where they are higher, and counters reach beyond 2^53', async () => {
-    const [drive, key] = [new Drive(), named('scores')]
+    const [drive, key] = [new SinkDrive(), named('scores')]
     const max = redisSink<Count>({ url, mode: 'sortedSet', key, member: 'key', score: 'by', update: 'max' })
     await drive.open(max)
     await drive.write(
@@ -251,7 +251,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('publish reaches who listens', async () => {
-    const [drive, channel] = [new Drive(), named('channel')]
+    const [drive, channel] = [new SinkDrive(), named('channel')]
     const listener = new Redis(url)
     const heard: string[] = []
     await listener.subscribe(channel)
@@ -290,7 +290,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('E18: settled dead letters are appended to, each index once', async () => {
-    const [drive, key] = [new Drive(), named('settled')]
+    const [drive, key] = [new SinkDrive(), named('settled')]
     const sink = redisSink<string>({ url, mode: 'list', key })
     await drive.open(sink)
     expect(await sink.settledIndexes?.(drive.id())).toEqual([])
@@ -305,7 +305,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('a given client is never closed, and its key prefix is used', async () => {
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const client = new Redis(url, { keyPrefix: `${named('prefix')}:` })
     const sink = redisSink<Count>({ client, mode: 'increment', key: '<key>', by: 'by' })
     await drive.open(sink)
@@ -317,7 +317,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
   })
 
   test('a client that cannot be duplicated lowers the guarantee, and start says so', async () => {
-    const drive = new Drive()
+    const drive = new SinkDrive()
     const shared = new Redis(url)
     const client = {
       options: {},
@@ -327,7 +327,7 @@ await describeWithServices({ describe, test }, ['redis'], 'redisSink', ({ redis:
     }
     const sink = redisSink<Count>({ client, mode: 'increment', key: `${named('shared')}:<key>`, by: 'by' })
     const warnings: string[] = []
-    await drive.open(sink, { logger: { ...silent, warn: (text) => void warnings.push(text) } })
+    await drive.open(sink, { logger: { ...drive.context().logger, warn: (text) => void warnings.push(text) } })
     expect(sink.guarantee.level).toBe('at-least-once')
     expect(warnings.join()).toMatch(/at-least-once, as the given client cannot be duplicated/)
     await drive.write(sink, [{ key: 'a', by: 3 }])
@@ -346,7 +346,7 @@ await describeWithServices(
 
     test('a node of a cluster is not taken for a server of its own', async () => {
       const sink = redisSink<string>({ url: `redis://${node}`, mode: 'list', key: 'k' })
-      const error = await errorOf(new Drive().open(sink))
+      const error = await errorOf(new SinkDrive().open(sink))
       expect(error).toMatchObject({
         code: 'ARGUMENT_INVALID',
         message: expect.stringMatching(/is a node of a cluster; name nodes/),
@@ -376,11 +376,13 @@ await describeWithInstalled({ describe, test }, ['redis'], 'redisSink and what a
       const options = { url: own.values.url, mode: 'list', key: 'k' } as const
       const warnings: string[] = []
       const lowered = redisSink<string>(options)
-      await new Drive().open(lowered, { logger: { ...silent, warn: (text) => void warnings.push(text) } })
+      const drive = new SinkDrive()
+      const { logger } = drive.context()
+      await drive.open(lowered, { logger: { ...logger, warn: (text) => void warnings.push(text) } })
       expect(warnings.join()).toMatch(/appendonly is off.*appendfsync is everysec.*maxmemory-policy is allkeys-lru/)
       expect(lowered.guarantee).toMatchObject({ level: 'at-least-once', condition: expect.stringMatching(/evict/) })
       const refusing = redisSink<string>({ ...options, unsafe: 'refuse' })
-      expect(await errorOf(new Drive().open(refusing))).toMatchObject({
+      expect(await errorOf(new SinkDrive().open(refusing))).toMatchObject({
         code: 'ARGUMENT_INVALID',
         message: expect.stringMatching(/appendonly is off: set appendonly yes/),
       })
@@ -388,7 +390,7 @@ await describeWithInstalled({ describe, test }, ['redis'], 'redisSink and what a
       await admin.config('SET', 'maxmemory-policy', 'noeviction')
       admin.disconnect()
       const better = redisSink<string>(options)
-      await new Drive().open(better)
+      await new SinkDrive().open(better)
       expect(better.guarantee).toMatchObject({
         level: 'effectively-once',
         condition: expect.stringMatching(/everysec/),
@@ -403,7 +405,7 @@ await describeWithInstalled({ describe, test }, ['redis'], 'redisSink and what a
     const own = await startService('redis', { settings: { maxmemory: '3mb' } })
     const reader = new Redis(own.values.url)
     try {
-      const drive = new Drive()
+      const drive = new SinkDrive()
       const sink = redisSink<string>({ url: own.values.url, mode: 'list', key: 'list' })
       await drive.open(sink)
       const records = Array.from({ length: 100 }, (_, i) => `${String(i)} ${'x'.repeat(200_000)}`)

@@ -4,10 +4,13 @@ export { postgresSink } from './postgres/postgres-sink.js'
 export type { PostgresOffsetStoreOptions, PostgresPlace, PostgresSinkOptions } from './postgres/postgres-sink.config.js'
 export type {
   PostgresClient,
+  PostgresConnectionOptions,
   PostgresPool,
   PostgresPooledClient,
   PostgresTransaction,
 } from './postgres/postgres-client.js'
-export type { RejectRecord } from './sink-options.js'
+export type { ServerOptions } from './server/server-options.js'
+export type { RejectRecord, SqlTarget, SqlWrite } from './sink-options.js'
+export type { SqlRow } from './steps.js'
 export type { Column, Columns, ColumnType } from './columns.js'
-export type { BatchOffsets } from './batch-transaction.js'
+export type { BatchOffsets, BatchOptions } from './batch-transaction.js'

@@ -7,7 +7,7 @@ export type {
   SqliteSinkOptions,
   SqliteWrite,
 } from './sqlite/sqlite-sink.config.js'
-export type { RejectRecord } from './sink-options.js'
+export type { RejectRecord, SqlTarget, SqlWrite } from './sink-options.js'
 export { readSqlite } from './sqlite/read-sqlite.js'
 export type { ReadSqliteOptions } from './sqlite/sqlite-session.js'
 export type { SqliteDriverName, SqliteHandle, SqliteTransaction } from './sqlite/sqlite-driver.js'

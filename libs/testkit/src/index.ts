@@ -2,6 +2,7 @@
 export * from '@sluice/core/testing'
 export { sinkConformance, atLeastOnceRules } from './sink/sink-conformance.js'
 export type { SinkConformanceOptions, SinkTarget } from './sink/sink-bench.js'
+export { SinkDrive, type DriveWriteOptions } from './sink/drive.js'
 export { awkwardBytes, awkwardTexts } from './suite/awkward.js'
 export { collectSuite, type CollectOptions, type SuiteResult } from './suite/collect.js'
 export type { Skip, SuiteRunner, TestFunction } from './suite/runner.js'

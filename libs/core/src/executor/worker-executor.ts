@@ -37,7 +37,10 @@ export interface WorkerExecutorOptions {
   readonly parallelism?: number | undefined
   /** How long the app's module may take to load. Default: 60 s. */
   readonly startTimeout?: Duration | undefined
-  /** What a worker's heap may take in bytes; a worker that needs more dies and fails its task. Default: as Node decides. */
+  /**
+   * What a worker's heap may take in bytes; a worker that needs more dies and fails its task. No guard against a task that takes much
+   * at once: there V8 may end the process (seen on Node.js 24, with arrays of a thousand in a loop). Default: as Node decides.
+   */
   readonly heapBytes?: number | undefined
   /** `'closures'` runs stages without generated code. Default: `'fused'`. */
   readonly stages?: StageMode | undefined

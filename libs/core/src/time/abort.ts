@@ -8,8 +8,12 @@ export function abortReason(signal: AbortSignal | undefined): Error {
   return new SluiceError({ code: 'ABORTED', component: 'clock', message: 'the wait was aborted', cause: reason })
 }
 
-/** What `work` gives, or the signal's reason as soon as it is aborted: what does not heed the signal is left behind. */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/**
+ * What `work` gives, or the signal's reason as soon as it is aborted: what does not heed the signal is left behind, and how it ends
+ * is nobody's. For clients whose calls take no signal.
+ */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
   let onAbort: () => void = () => undefined
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => {

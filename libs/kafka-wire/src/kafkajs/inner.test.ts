@@ -8,10 +8,23 @@ import { toSluice, typeOf } from './failures.js'
 import { connectionsOf, createCluster, dropConnection, errorOfCode, mendKafkajs, retire, sendRaw } from './inner.js'
 import type { Broker, ConnectionState } from './inner.js'
 
-const newKafka = () => new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.logLevel.NOTHING })
+const clusterTo = (port: number) => {
+  const options = { brokers: [`127.0.0.1:${String(port)}`], requestTimeout: 200, logLevel: kafkajs.logLevel.NOTHING }
+  return createCluster(new kafkajs.Kafka(options))
+}
+
+/** Not connected to anybody yet. */
+async function seedOf(cluster: ReturnType<typeof clusterTo>): Promise<Broker> {
+  await (cluster.brokerPool as unknown as { createSeedBroker(): Promise<void> }).createSeedBroker()
+  return (cluster.brokerPool as unknown as { readonly seedBroker: Broker }).seedBroker
+}
+
+async function connectionTo(port: number): Promise<ConnectionState> {
+  return (await seedOf(clusterTo(port))).connectionPool.pool[1] as ConnectionState
+}
 
 it('finds in kafkajs the inner names that it uses', () => {
-  const cluster = createCluster(newKafka())
+  const cluster = clusterTo(1)
   const methods = ['connect', 'disconnect', 'findBroker', 'findGroupCoordinator'] as const
   for (const name of methods) expect(cluster[name]).toBeTypeOf('function')
   expect(cluster.brokerPool.brokers).toEqual({})
@@ -23,9 +36,7 @@ it('finds in kafkajs the inner names that it uses', () => {
 })
 
 it('finds in its brokers and connections what it uses', async () => {
-  const pool = createCluster(newKafka()).brokerPool as unknown as { createSeedBroker(): Promise<void> }
-  await pool.createSeedBroker()
-  const { seedBroker: broker } = pool as unknown as ReturnType<typeof createCluster>['brokerPool']
+  const broker = await seedOf(clusterTo(1))
   for (const name of [
     'isConnected',
     'connect',
@@ -35,11 +46,11 @@ it('finds in its brokers and connections what it uses', async () => {
     'offsetCommit',
     'offsetFetch',
   ] as const) {
-    expect(broker?.[name]).toBeTypeOf('function')
+    expect(broker[name]).toBeTypeOf('function')
   }
-  expect(broker?.connectionPool.pool).toHaveLength(2)
+  expect(broker.connectionPool.pool).toHaveLength(2)
   for (const name of ['isConnected', 'connect', 'disconnect', 'send', 'rejectRequests'] as const) {
-    expect(broker?.connectionPool.pool[1]?.[name]).toBeTypeOf('function')
+    expect(broker.connectionPool.pool[1]?.[name]).toBeTypeOf('function')
   }
 })
 
@@ -103,11 +114,7 @@ it('forgets the begin of an answer when it connects anew, and connects once for 
   let accepted = 0
   server.on('connection', () => accepted++)
   const { port } = server.address() as AddressInfo
-  const kafka = new kafkajs.Kafka({ brokers: [`127.0.0.1:${String(port)}`], logLevel: kafkajs.logLevel.NOTHING })
-  const pool = createCluster(kafka).brokerPool as unknown as { createSeedBroker(): Promise<void> }
-  await pool.createSeedBroker()
-  const { seedBroker } = pool as unknown as ReturnType<typeof createCluster>['brokerPool']
-  const connection = seedBroker?.connectionPool.pool[1] as ConnectionState
+  const connection = await connectionTo(port)
   Object.assign(connection, { chunks: [Buffer.of(0, 0)], bytesBuffered: 2, bytesNeeded: 99 })
   await Promise.all([connection.connect(), connection.connect(), connection.connect()])
   expect(connection).toMatchObject({ chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
@@ -115,18 +122,6 @@ it('forgets the begin of an answer when it connects anew, and connects once for 
   expect([accepted, connection.isConnected(), connection.broker]).toEqual([1, false, `127.0.0.1:${String(port)}`])
   server.close()
 })
-
-async function connectionTo(port: number): Promise<ConnectionState> {
-  const kafka = new kafkajs.Kafka({
-    brokers: [`127.0.0.1:${String(port)}`],
-    requestTimeout: 200,
-    logLevel: kafkajs.logLevel.NOTHING,
-  })
-  const pool = createCluster(kafka).brokerPool as unknown as { createSeedBroker(): Promise<void> }
-  await pool.createSeedBroker()
-  const { seedBroker } = pool as unknown as ReturnType<typeof createCluster>['brokerPool']
-  return seedBroker?.connectionPool.pool[1] as ConnectionState
-}
 
 it('fails a request that comes while its connection ends, whenever that is', async () => {
   mendKafkajs()
@@ -182,7 +177,7 @@ it('ends a login that nobody answers with its connection, which kafkajs would wa
 })
 
 it('retires a cluster: nothing connects again, and what tries to is told why', async () => {
-  const cluster = createCluster(newKafka())
+  const cluster = clusterTo(1)
   const reason = new kafkajs.KafkaJSNonRetriableError('enough')
   await retire(cluster, reason)
   await expect(cluster.connect()).rejects.toBe(reason)
@@ -195,14 +190,10 @@ it('retires a cluster with the connections to brokers that it has forgotten, and
   const sockets: Socket[] = []
   const server = createServer((socket) => sockets.push(socket.on('error', () => undefined))).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const brokers = [`127.0.0.1:${String(port)}`]
-  const cluster = createCluster(new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }))
-  const pool = cluster.brokerPool as unknown as { createSeedBroker(): Promise<void>; seedBroker: Broker }
-  await pool.createSeedBroker()
-  const forgotten = pool.seedBroker.connectionPool.pool[0] as ConnectionState
+  const cluster = clusterTo((server.address() as AddressInfo).port)
+  const forgotten = (await seedOf(cluster)).connectionPool.pool[0] as ConnectionState
   // This is how kafkajs leaves a broker that is away, and how somebody goes on who has kept it.
-  await pool.createSeedBroker()
+  await seedOf(cluster)
   await forgotten.connect()
   expect(connectionsOf(cluster)).toEqual([forgotten])
   await vi.waitUntil(() => sockets.length === 1, 10_000)
@@ -216,13 +207,9 @@ it('retires a cluster with the connections to brokers that it has forgotten, and
 it('keeps no connection whose socket is gone', async () => {
   const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const brokers = [`127.0.0.1:${String(port)}`]
-  const cluster = createCluster(new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }))
-  const pool = cluster.brokerPool as unknown as { createSeedBroker(): Promise<void>; seedBroker: Broker }
+  const cluster = clusterTo((server.address() as AddressInfo).port)
   for (let i = 0; i < 5; i++) {
-    await pool.createSeedBroker()
-    const connection = pool.seedBroker.connectionPool.pool[0] as ConnectionState
+    const connection = (await seedOf(cluster)).connectionPool.pool[0] as ConnectionState
     await connection.connect()
     expect(connectionsOf(cluster)).toEqual([connection])
     await dropConnection(connection, new Error('dropped'))

@@ -3,11 +3,12 @@
  * connections and leaders: a broker knows the last five batches of a producer in each partition, so no more are under way; what failed
  * is sent again, with all behind it, when every answer is there.
  */
+import { abortReason } from '@sluice/core'
 import type { Clock } from '@sluice/core'
 import type { TopicPartitionOffset } from '../client.js'
 import { stopped } from '../errors.js'
 import { unknownPartition } from '../producing.js'
-import { reasonOf, withRetries } from '../waiting.js'
+import { withRetries } from '../waiting.js'
 import {
   addOffsetsCall,
   addPartitionsCall,
@@ -132,7 +133,7 @@ export class WireProducer {
 
   /** Tries a window of each partition. Throws the first error, when all answers are there. */
   async #round(topic: string, waiting: readonly PartitionQueue[], signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted === true) throw reasonOf(signal)
+    if (signal?.aborted === true) throw abortReason(signal)
     const queues = new Map(waiting.filter(({ sent, batches }) => sent < batches.length).map((q) => [q.partition, q]))
     if (queues.size === 0) return
     const leaders = await this.#parts.wire.leaders(topic, [...queues.keys()])

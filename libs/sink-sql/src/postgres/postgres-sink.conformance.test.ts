@@ -58,11 +58,6 @@ const life: readonly Skip[] = ['opening', 'open', 'closing', 'closed', 'reopened
 const many: Partial<Record<Mode, number>> = { insert: 100_000, update: 500, delete: 500, custom: 1_000 }
 const awkward = awkwardOrders(awkwardTexts, awkwardBytes)
 
-/** A hundred thousand records take their time on a busy machine. */
-const patient = Object.assign((name: string, run: () => Promise<void>) => void test(name, run, 180_000), {
-  skip: test.skip,
-})
-
 function refusedIn(mode: Mode): readonly Order[] {
   if (mode === 'custom') return [order('less', -1), order('lesser', -2)]
   return mode === 'delete' ? refusedOrders.filter(({ id }) => /\0|\p{Surrogate}/u.test(id)) : refusedOrders
@@ -86,7 +81,7 @@ function conformance(name: string, values: SqlValues, modes: readonly Mode[], pl
       } as PostgresSinkOptions<Order>)
     sinkConformance<Order>({
       describe,
-      test: patient,
+      test,
       name: `${name}, ${mode}`,
       open: () => targetOf(db, mode, make),
       record: (index) => order(`order ${String(index)}`, index),

@@ -1,5 +1,5 @@
 /** Transactions on a server: with a connection each, that is thrown away as soon as nobody knows what has become of it (E9). */
-import { isSluiceError, type Clock, type SluiceError } from '@sluice/core'
+import { isSluiceError, untilAborted, type Clock, type SluiceError } from '@sluice/core'
 import { sqlError } from '../errors.js'
 import {
   ConcurrentChange,
@@ -143,7 +143,7 @@ export class ServerSession implements Session {
       signal.throwIfAborted()
       const result = await this.#run(connection, steps(), signal)
       signal.throwIfAborted()
-      await unlessAborted(undo ? connection.rollback() : connection.commit(), signal)
+      await untilAborted(undo ? connection.rollback() : connection.commit(), signal)
       isKnown = true
       return result
     } catch (error) {
@@ -153,7 +153,7 @@ export class ServerSession implements Session {
       throw error
     } finally {
       // What has come of the transaction is known: a connection that cannot be given back is nobody's failure.
-      if (isKnown && !signal.aborted) await unlessAborted(connection.release(), signal).catch(destroy)
+      if (isKnown && !signal.aborted) await untilAborted(connection.release(), signal).catch(destroy)
       else destroy()
       signal.removeEventListener('abort', destroy)
     }
@@ -167,7 +167,7 @@ export class ServerSession implements Session {
         throw sqlError('STOPPED', `the connection to ${this.#source.label} has been closed; nothing was written`)
       const connection = await this.#acquired(signal)
       try {
-        await unlessAborted(connection.begin(), signal)
+        await untilAborted(connection.begin(), signal)
         return connection
       } catch (error) {
         connection.destroy()
@@ -180,7 +180,7 @@ export class ServerSession implements Session {
   async #acquired(signal: AbortSignal): Promise<ServerConnection> {
     const acquiring = this.#source.acquire()
     try {
-      return await unlessAborted(acquiring, signal)
+      return await untilAborted(acquiring, signal)
     } catch (error) {
       // It may come after all.
       if (signal.aborted) {
@@ -200,7 +200,7 @@ export class ServerSession implements Session {
     while (next.done !== true) {
       let outcome: Outcome
       try {
-        outcome = await unlessAborted(connection.run(next.value), signal)
+        outcome = await untilAborted(connection.run(next.value), signal)
       } catch (error) {
         signal.throwIfAborted()
         if (this.#source.isLost(error)) throw error
@@ -214,7 +214,7 @@ export class ServerSession implements Session {
 
   async #rolledBack(connection: ServerConnection, signal: AbortSignal): Promise<boolean> {
     try {
-      await unlessAborted(connection.rollback(), signal)
+      await untilAborted(connection.rollback(), signal)
       return true
     } catch {
       return false
@@ -231,25 +231,5 @@ export class ServerSession implements Session {
     // A server that hangs says nothing; a connection that fails now is none that anybody needs.
     await Promise.allSettled([Promise.race([closed, this.#options.clock.sleep(GOODBYE_MS, timer.signal)])])
     this.#source.cutOff?.()
-  }
-}
-
-/** As `work`, but rejects at once when the signal is aborted; `work` then ends for nobody. */
-async function unlessAborted<R>(work: Promise<R>, signal: AbortSignal): Promise<R> {
-  if (signal.aborted) {
-    work.catch(() => undefined)
-    signal.throwIfAborted()
-  }
-  let abort: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => {
-      reject(signal.reason as Error)
-    }
-    signal.addEventListener('abort', abort, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

@@ -55,7 +55,7 @@ interface DecoderParts {
 
 class ChunkDecoder<T> {
   readonly #parts: DecoderParts
-  readonly #state: LoopState = { isReading: false, isDone: false, pending: undefined }
+  readonly #state: LoopState = { isReading: false, isDone: false, made: 0, pending: undefined }
   #isChecked = false
 
   constructor(parts: DecoderParts) {
@@ -73,14 +73,19 @@ class ChunkDecoder<T> {
 
   /** At most so many records; fewer at the end of the chunk, and where one has to wait. */
   take(most: number): (T | Undecodable)[] {
-    const records: (T | Undecodable)[] = []
-    while (records.length < most) {
+    const state = this.#state
+    // Made at once: an array that grows is copied each time.
+    const records = new Array<T | Undecodable>(most)
+    state.made = 0
+    while (state.made < most) {
       try {
-        if (!this.#parts.fill(records, most, this.#state)) break
+        if (!this.#parts.fill(records, state)) break
       } catch (error) {
-        records.push(this.#undecodable(error))
+        records[state.made] = this.#undecodable(error)
+        state.made++
       }
     }
+    records.length = state.made
     if (!this.#isChecked) this.#check(records[0])
     return records
   }

@@ -20,12 +20,14 @@ export interface LoopState {
   /** Whether the cursor was asked for the next record: what it throws is no fault of that one. */
   isReading: boolean
   isDone: boolean
+  /** How many records there are. */
+  made: number
   /** What the record on which the cursor stands waits for. */
   pending: Promise<void> | undefined
 }
 
-/** Adds records until there are `most`; false when no more is to be had now. Goes on where it was when called again. */
-export type Fill = (out: unknown[], most: number, state: LoopState) => boolean
+/** Makes records, from number `state.made` on, until `out` is full; false when no more is to be had now. Goes on where it was when called again. */
+export type Fill = (out: unknown[], state: LoopState) => boolean
 
 export interface LoopOptions {
   readonly key: Deserializer<unknown> | undefined
@@ -107,30 +109,39 @@ class View {
 }
 return (place, cursor) => {
   const view = new View(place, cursor)
-  return (out, most, state) => {
-    while (out.length < most) {
-      if (state.pending === undefined) {
-        state.isReading = true
-        if (!cursor.next()) {
-          state.isDone = true
-          return false
+  return (out, state) => {
+    const most = out.length
+    let made = state.made
+    try {
+      while (made < most) {
+        if (state.pending === undefined) {
+          state.isReading = true
+          if (!cursor.next()) {
+            state.isDone = true
+            return false
+          }
+          state.isReading = false
         }
-        state.isReading = false
+        ${prepares ? 'if ((state.pending = prepare(cursor)) !== undefined) return false' : ''}
+        ${hasHandler ? HANDLED : PLAIN}
       }
-      ${prepares ? 'if ((state.pending = prepare(cursor)) !== undefined) return false' : ''}
-      ${hasHandler ? HANDLED : PLAIN}
+      return true
+    } finally {
+      state.made = made
     }
-    return true
   }
 }`
 }
 
-const HANDLED = `const made = handler(view)
-      if (made === view) throw keptView()
-      out.push(made)`
+// Comparing objects only: a comparison of whatever comes is a call.
+const HANDLED = `const record = handler(view)
+        if (typeof record === 'object' && record === view) throw keptView()
+        out[made++] = record`
 
-const PLAIN = `out.push({ topic: place.topic, partition: place.partition, offset: view.offset, timestamp: view.timestamp,
-        key: view.key, value: view.value, headers: view.headers })`
+// Counted when it is there: its parts may throw.
+const PLAIN = `out[made] = { topic: place.topic, partition: place.partition, offset: view.offset, timestamp: view.timestamp,
+          key: view.key, value: view.value, headers: view.headers }
+        made++`
 
 function partSource(part: 'key' | 'value', decode: string, kind: PartKind): string {
   const data = `this.#cursor.${kind === 'text' || kind === 'plain-text' ? `${part}Text` : part}`

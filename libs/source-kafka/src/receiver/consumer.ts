@@ -1,5 +1,5 @@
 /** One run of a consumer: receives what its group gives it, and commits what is safe. */
-import { SluiceError, type Clock, type ReceiverContext } from '@sluice/core'
+import { SluiceError, untilAborted, type Clock, type ReceiverContext } from '@sluice/core'
 import {
   lostRangeOf,
   type GroupGeneration,
@@ -86,7 +86,9 @@ export class Consumer {
     const committing = this.#commitAgain(generation, isOver)
     try {
       // What ends the generation does not end a store that waits for room, and the group does not wait for ever.
-      await Promise.race([reading, aborted(isOver)])
+      await untilAborted(reading, isOver).catch((error: unknown) => {
+        if (!isOver.aborted) throw error
+      })
       await this.#bounded(reading, this.#settleMs)
     } finally {
       ended.abort()
@@ -249,29 +251,6 @@ export class Consumer {
       work.catch(() => undefined)
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const onAbort = (): void => {
-      resolve()
-    }
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason as Error)
-    }
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', onAbort)
-    })
-  })
 }
 
 function madeAnew({ topic, partition }: TopicPartition, next: bigint, end: bigint): SluiceError {

@@ -9,7 +9,8 @@ export interface SuiteRunner {
 }
 
 export interface TestFunction {
-  (name: string, run: () => Promise<void>): unknown
+  /** `timeoutMs` is for runners that take it there, as vitest and jest do: their own is often shorter than a suite's deadlines. */
+  (name: string, run: () => Promise<void>, timeoutMs?: number): unknown
   /** Where the runner has it, left out rules are shown as skipped. */
   skip?(name: string, run: () => Promise<void>): unknown
 }
@@ -44,14 +45,24 @@ interface Opened<B> {
 /** The name of the test in every suite that checks its skips. */
 export const SKIPS_RULE = 'every skip names a rule and has its reason'
 
+/** What a test runner is told, and what a suite's user may say of its steps. */
+interface PatientRunner extends SuiteRunner {
+  readonly deadlineMs?: number | undefined
+}
+
+const DEADLINE_MS = 30_000
+/** More than one step of a rule may come near its deadline. */
+const STEPS = 4
+
 /** Defines one test for each rule. */
-export function defineSuite<B>({ describe, test }: SuiteRunner, suite: Suite<B>): void {
+export function defineSuite<B>(runner: PatientRunner, suite: Suite<B>): void {
+  const { describe, test, deadlineMs = DEADLINE_MS } = runner
   const reasons = new Map(suite.skip.map((skip) => [skip.test, skip.reason]))
   describe(suite.title, () => {
     test(SKIPS_RULE, () => checkSkips(suite))
     for (const rule of suite.rules) {
       const reason = reasons.get(rule.name)
-      if (reason === undefined) test(rule.name, () => runRule(suite, rule))
+      if (reason === undefined) test(rule.name, () => runRule(suite, rule), STEPS * deadlineMs)
       else skipped(test, `${rule.name} (skipped: ${reason})`)
     }
   })

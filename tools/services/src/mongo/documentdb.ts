@@ -4,13 +4,13 @@
  */
 import { appendFile, chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import pg from 'pg'
 import { ServiceError } from '../errors.js'
 import { cacheFolder, packageFolder } from '../folders.js'
 import { canRun, run } from '../kafka/java.js'
 import { isRoot, isThere } from '../programs.js'
 import type { ServerProcess } from '../server-process.js'
 import type { Progress, StartContext } from '../service.js'
+import { ask } from '../sql/postgres.js'
 import { fromTemplate } from '../sql/template.js'
 
 const PACKAGES = ['postgresql-18-documentdb', 'postgresql-18-postgis-3-scripts']
@@ -89,7 +89,9 @@ export async function startDocumentdb({ folder: own, logs, launch }: StartContex
   await chmod(own, 0o711)
   const settings = Object.entries(settingsOf(own)).map(([name, value]) => `${name} = '${value}'\n`)
   await appendFile(join(data, 'postgresql.conf'), settings.join(''))
-  const query = (sql: string): Promise<void> => ask(own, sql)
+  // Making the extension takes its time.
+  const place = { host: own, port: PORT, user: 'postgres', database: 'postgres', query_timeout: 60_000 }
+  const query = (sql: string): Promise<void> => ask(place, sql)
   const server = await launch({
     name: NAME,
     ...asUser('postgres', ['-D', data]),
@@ -126,17 +128,5 @@ function settingsOf(socketFolder: string): Record<string, string> {
     'cron.log_statement': 'off',
     // Of itself it connects to itself by TCP, without a password.
     'documentdb.localhost_connection_string': `host=${socketFolder}`,
-  }
-}
-
-async function ask(host: string, sql: string): Promise<void> {
-  const place = { host, port: PORT, user: 'postgres', database: 'postgres' }
-  const client = new pg.Client({ connectionTimeoutMillis: 5_000, query_timeout: 60_000, ...place })
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    await client.query(sql)
-  } finally {
-    await client.end().catch(() => undefined)
   }
 }

@@ -115,7 +115,8 @@ function settingsOf(folder: string, port: number, certificate: Certificate | und
   }
 }
 
-async function ask(config: pg.ClientConfig, sql: string): Promise<void> {
+/** One statement over a connection of its own. */
+export async function ask(config: pg.ClientConfig, sql: string): Promise<void> {
   const client = new pg.Client({ connectionTimeoutMillis: 5_000, query_timeout: 10_000, ...config })
   client.on('error', () => undefined)
   try {

@@ -1,0 +1,116 @@
+/** Both loops of docs/coming-from-kafkajs.md count the same topic, as they stand there. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { StreamingContext } from '@sluice/core'
+import { describeWithServices, kafkaJsConfig, makeTopic } from '@sluice/services'
+import { Kafka, logLevel, type Consumer } from 'kafkajs'
+import { MongoClient, type Collection } from 'mongodb'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+
+const PAGE = fileURLToPath(new URL('../../../docs/coming-from-kafkajs.md', import.meta.url))
+const folder = mkdtempSync(join(fileURLToPath(new URL('..', import.meta.url)), 'out-'))
+afterAll(() => {
+  rmSync(folder, { recursive: true })
+})
+
+interface Totals {
+  readonly _id: string
+  readonly orders: number
+  readonly amount: number
+}
+
+interface Examples {
+  countByHand(consumer: Consumer, countries: Collection<Totals>): Promise<void>
+  countOrders(brokers: readonly string[], url: string, checkpoint: string): StreamingContext
+}
+
+const DATABASE = `docs_kafkajs_${String(process.pid)}`
+const TOPIC = `docs-kafkajs-${String(process.pid)}`
+const LONG_MS = 120_000
+
+/** The example that has `name`, of a topic and a database of this test. */
+async function example(name: keyof Examples): Promise<Examples> {
+  const all = [...readFileSync(PAGE, 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source = '']) => source)
+  const source = all.find((each) => each.includes(`function ${name}(`)) ?? ''
+  expect(source).toContain(`'orders'`)
+  const file = join(folder, `${name}.ts`)
+  writeFileSync(file, source.replaceAll(`'orders'`, `'${TOPIC}'`).replaceAll(`'shop'`, `'${DATABASE}'`))
+  return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Examples
+}
+
+const orders = Array.from({ length: 1_000 }, (_, i) => ({ country: ['fr', 'de', 'uk'][i % 3] as string, amount: i }))
+const wanted = ['de', 'fr', 'uk'].map((_id) => {
+  const own = orders.filter(({ country }) => country === _id)
+  return { _id, orders: own.length, amount: own.reduce((sum, { amount }) => sum + amount, 0) }
+})
+
+await describeWithServices(
+  { describe, test },
+  ['kafka', 'mongo'],
+  'docs/coming-from-kafkajs.md',
+  ({ kafka, mongo }) => {
+    const client = new MongoClient(mongo.url)
+    const kafkajs = new Kafka({ ...kafkaJsConfig(kafka), logLevel: logLevel.NOTHING })
+    const totals = (name: string) => client.db(DATABASE).collection<Totals>(name)
+    const found = (name: string) =>
+      totals(name)
+        .find({}, { projection: { _sluice: 0 }, sort: { _id: 1 } })
+        .toArray()
+
+    beforeAll(async () => {
+      const admin = kafkajs.admin()
+      await admin.connect()
+      await makeTopic(admin, { topic: TOPIC, numPartitions: 2 })
+      await admin.disconnect()
+      const producer = kafkajs.producer()
+      await producer.connect()
+      await producer.send({ topic: TOPIC, messages: orders.map((order) => ({ value: JSON.stringify(order) })) })
+      await producer.disconnect()
+    }, LONG_MS)
+
+    afterAll(async () => {
+      await client.db(DATABASE).dropDatabase()
+      await client.close()
+    })
+
+    test('the loop by hand', { timeout: LONG_MS }, async () => {
+      const { countByHand } = await example('countByHand')
+      const intervals = vi.spyOn(globalThis, 'setInterval')
+      const consumer = kafkajs.consumer({ groupId: TOPIC })
+      try {
+        await consumer.connect()
+        // Else it would begin at the end, as groups do.
+        const subscribe = consumer.subscribe.bind(consumer)
+        consumer.subscribe = (options) => subscribe({ ...options, fromBeginning: true })
+        await countByHand(consumer, totals('by_hand'))
+        await vi.waitUntil(
+          async () => (await found('by_hand')).reduce((n, each) => n + each.orders, 0) === orders.length,
+          {
+            timeout: LONG_MS,
+            interval: 100,
+          },
+        )
+        expect(await found('by_hand')).toEqual(wanted)
+      } finally {
+        for (const { value } of intervals.mock.results) clearInterval(value as NodeJS.Timeout)
+        intervals.mockRestore()
+        await consumer.disconnect()
+      }
+    })
+
+    test('the stream', { timeout: LONG_MS }, async () => {
+      const { countOrders } = await example('countOrders')
+      const ssc = countOrders([kafka.bootstrap], mongo.url, join(folder, 'checkpoint'))
+      await ssc.start()
+      try {
+        const isDone = async () => (await found('countries')).reduce((n, each) => n + each.orders, 0) >= orders.length
+        while (!(await isDone())) await Promise.race([sleep(50), ssc.awaitTermination()])
+      } finally {
+        await ssc.stop()
+      }
+      expect(await found('countries')).toEqual(wanted)
+    })
+  },
+)
