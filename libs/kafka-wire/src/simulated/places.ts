@@ -17,4 +17,5 @@ export interface SimulatedProcess {
   readonly call: Call
 }
 
+/** `CallModel` of `@sluice/testkit`. */
 export type Call = <T>(what: string, on: string, effect: () => T) => Promise<T>

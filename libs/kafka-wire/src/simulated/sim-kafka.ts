@@ -25,7 +25,7 @@ export interface SimResult {
 }
 
 /** All rows of a table of the simulator. */
-type RowsOf = (table: string) => readonly unknown[]
+export type RowsOf = (table: string) => readonly unknown[]
 
 /** What has not come through so long after the last record and the last fault does not come any more. */
 const PATIENCE_MS = 10 * 60_000

@@ -20,7 +20,7 @@ export interface OutsideWorld {
 }
 
 /** All rows of a table of the simulator. */
-type RowsOf = (table: string) => readonly unknown[]
+export type RowsOf = (table: string) => readonly unknown[]
 
 /** What the simulator asks of a model. */
 export interface OutsideModel {
