@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { simulate, SimulationFailure } from '@sluice/testkit'
-import { invoices, safeInvoices } from './simulation.js'
+import { invoices, relabelled, safeInvoices } from './simulation.js'
 
 const page = readFile(new URL('../simulation.md', import.meta.url), 'utf8')
 const collapse = (code: string): string => code.replace(/\s+/g, ' ').trim()
@@ -17,7 +17,7 @@ test('every example of simulation.md is one that runs', async () => {
   )
   const source = collapse(sources.join('\n'))
   const shown = await blocks('ts')
-  expect(shown).toHaveLength(4)
+  expect(shown).toHaveLength(6)
   for (const code of shown) expect(source).toContain(collapse(code))
 })
 
@@ -52,4 +52,8 @@ test('what must be written can be said in plain code', async () => {
       return { invoices: batches.map(({ records }) => records['orders']?.map((order) => [++last, order]) ?? []) }
     },
   })
+})
+
+test('every order has its label once, whatever goes wrong', async () => {
+  for (let seed = 1; seed <= 10; seed++) await simulate(relabelled, { seed, batches: 8 })
 })

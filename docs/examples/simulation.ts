@@ -1,5 +1,8 @@
 /** The examples of simulation.md. */
-import { StreamingContext } from '@sluice/core'
+import { minutes, StreamingContext } from '@sluice/core'
+import { SimKafka } from '@sluice/kafka-wire/testing'
+import { kafkaSink } from '@sluice/sink-kafka'
+import { kafkaDirectStream, string } from '@sluice/source-kafka'
 import type { Build } from '@sluice/testkit'
 
 /** Every order gets the next free invoice number. */
@@ -27,5 +30,24 @@ export const safeInvoices: Build = (sim) => {
       { name: 'numbers', partitions: 1 },
     )
     .to(sim.sink('invoices'))
+  return ssc
+}
+
+/** From topic to topic. */
+export const relabelled: Build = (sim) => {
+  const ssc = new StreamingContext({ ...sim.options, appName: 'relabelled', stopTimeout: minutes(5) })
+  const kafka = sim.outside('kafka', (world) => {
+    const feed = { topic: 'orders', value: (i: number) => `order ${String(i)}` }
+    return new SimKafka(world, {
+      topics: { orders: 3, labels: 2 },
+      feed,
+      result: { topic: 'labels', of: (order) => `label of ${order}` },
+    })
+  })
+  const client = kafka.client(sim)
+  const orders = { client, topics: 'orders', from: 'earliest', value: string } as const
+  kafkaDirectStream(ssc, { ...orders, handler: ({ value }) => `label of ${value ?? ''}` }).to(
+    kafkaSink({ client, topic: 'labels' }),
+  )
   return ssc
 }

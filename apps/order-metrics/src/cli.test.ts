@@ -76,7 +76,10 @@ describe('parseOptions', () => {
       },
     })
     expect(parseOptions(['--kafka', 'a:1', '--topic', 't'])).toMatchObject({
-      source: { group: undefined, untilIdleMs: undefined },
+      source: { group: undefined, consumers: undefined, untilIdleMs: undefined },
+    })
+    expect(parseOptions('--kafka a:1 --topic t --group g --consumers 2'.split(' '))).toMatchObject({
+      source: { group: 'g', consumers: 2 },
     })
   })
 
@@ -113,6 +116,9 @@ describe('parseOptions', () => {
     [['--kafka', 'a:1'], '--kafka reads a topic; name it with --topic'],
     [['--kafka', 'a', '--topic', 't'], "--kafka takes HOST:PORT, e.g. localhost:9999, not 'a'"],
     [['--kafka', 'a:1', '--topic', 't', '--group', ''], '--group takes a name'],
+    [['--kafka', 'a:1', '--topic', 't', '--consumers', '2'], '--consumers is about the members of a group; name it'],
+    [['--kafka', 'a:1', '--topic', 't', '--group', 'g', '--consumers', '0'], '--consumers takes a whole number from 1'],
+    [['--consumers', '2'], '--consumers is about --kafka; add that'],
     [['--kafka', 'a:1', '--topic', 't', '--out-topic', ''], '--out-topic takes a name'],
     [['--kafka', 'a:1', '--topic', 't', '--out-topic', 't'], '--out-topic is the topic that is read'],
     [['--out-topic', 't'], '--out-topic is about --kafka; add that'],

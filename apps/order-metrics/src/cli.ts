@@ -15,6 +15,7 @@ Replays real orders over a TCP socket into a Sluice stream and shows their metri
   --kafka HOST:PORT      read a Kafka topic from its beginning instead of a replay; several brokers with commas
   --topic NAME           the topic whose values are the lines
   --group NAME           Kafka group by which lag tools see how far the job is (default: none)
+  --consumers N          with --group: be N consumers of that group, which may have others (default: read all, as no member)
   --until-idle SECONDS   with --kafka: end when nothing came for so long (default: go on until Ctrl-C)
   --out-topic NAME       with --kafka: write the metrics of each batch into this topic, too, each batch once
   --batch MS             batch interval in milliseconds, from 10 (default: 1000)
@@ -55,6 +56,8 @@ export interface KafkaLines {
   readonly topic: string
   /** Undefined: none. */
   readonly group: string | undefined
+  /** How many members of the group receive the lines. Undefined: none, ranges are read. */
+  readonly consumers: number | undefined
   /** Undefined: it never ends by itself. */
   readonly untilIdleMs: number | undefined
   /** Where metrics are written, too. Undefined: nowhere. */
@@ -144,6 +147,7 @@ function readValues(args: readonly string[]) {
         kafka: { type: 'string' },
         topic: { type: 'string' },
         group: { type: 'string' },
+        consumers: { type: 'string' },
         'until-idle': { type: 'string' },
         'out-topic': { type: 'string' },
         batch: { type: 'string' },
@@ -172,7 +176,8 @@ function readValues(args: readonly string[]) {
 
 function readSource(values: Values): LineSource {
   if (values.kafka !== undefined) return readKafka(values, values.kafka)
-  const kafkaOnly = (['topic', 'group', 'until-idle', 'out-topic'] as const).find((name) => values[name] !== undefined)
+  const ofKafka = ['topic', 'group', 'consumers', 'until-idle', 'out-topic'] as const
+  const kafkaOnly = ofKafka.find((name) => values[name] !== undefined)
   if (kafkaOnly !== undefined) throw new UsageError(`--${kafkaOnly} is about --kafka; add that`)
   if (values.connect === undefined) {
     if (values.sequenced === true) throw new UsageError('--sequenced is about the lines of --connect; add that')
@@ -205,12 +210,16 @@ function readKafka(values: Values, brokers: string): KafkaLines {
   const outTopic = values['out-topic']
   if (outTopic === '') throw new UsageError('--out-topic takes a name, not an empty one')
   if (outTopic === topic) throw new UsageError('--out-topic is the topic that is read; name another one')
+  const consumers = readInteger('--consumers', values.consumers, 1)
+  if (consumers !== undefined && group === undefined)
+    throw new UsageError('--consumers is about the members of a group; name it with --group')
   const untilIdleSeconds = readInteger('--until-idle', values['until-idle'], 1, LONGEST_WINDOW_SECONDS)
   return {
     kind: 'kafka',
     brokers: readBrokers(brokers),
     topic,
     group,
+    consumers,
     untilIdleMs: untilIdleSeconds === undefined ? undefined : untilIdleSeconds * 1_000,
     outTopic,
   }

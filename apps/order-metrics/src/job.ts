@@ -1,6 +1,6 @@
 /** One run of the job: its source, its stream, its view and its results, and the order in which they begin and end. */
 import { consoleLogger, milliseconds, StreamingContext, textFileSink, type BatchTime, type DStream } from '@sluice/core'
-import { kafkaDirectStream, string } from '@sluice/source-kafka'
+import { kafkaDirectStream, kafkaReceiverStream, string } from '@sluice/source-kafka'
 import { socketTextStream } from '@sluice/source-socket'
 import { openBlacklist, type Blacklist } from './blacklist.js'
 import type { KafkaLines, LineSource, Options } from './cli.js'
@@ -23,6 +23,9 @@ const RECONNECT = { maxDelay: milliseconds(5_000) }
 
 /** Lines of a batch at most: what has piled up in a topic comes bit by bit. */
 const MOST_LINES = 20_000
+
+/** The least that brokers take by default: so long the next run waits for the partitions of one that was killed. */
+const SESSION_MS = 6_000
 
 export interface Terminal {
   readonly stdout: Output
@@ -133,7 +136,19 @@ function socketLines(ssc: StreamingContext, { host, port, sequenced }: SocketLin
   return socketTextStream(ssc, { host, port, sequenced, ...policy })
 }
 
-function kafkaLines(ssc: StreamingContext, { brokers, topic, group }: KafkaLines): DStream<string> {
+function kafkaLines(ssc: StreamingContext, { brokers, topic, group, consumers }: KafkaLines): DStream<string> {
+  if (group !== undefined && consumers !== undefined) {
+    return kafkaReceiverStream(ssc, {
+      brokers,
+      topics: { [topic]: consumers },
+      group,
+      otherwise: 'earliest',
+      reliable: true,
+      sessionTimeoutMs: SESSION_MS,
+      value: string,
+      handler: ({ value }) => value ?? '',
+    })
+  }
   return kafkaDirectStream(ssc, {
     brokers,
     topics: topic,
@@ -187,6 +202,8 @@ async function writeElsewhere(
  */
 function watch(ssc: StreamingContext, { lines, replay }: OpenSource, stdout: Output): () => boolean {
   const idleMs = lines.kind === 'kafka' ? lines.untilIdleMs : undefined
+  // Consumers wait until their group has missed those of a run that was killed: then nothing can come.
+  let isReceiving = !(lines.kind === 'kafka' && lines.consumers !== undefined)
   let lastRecordsAt = performance.now()
   const unfinished = new Set<BatchTime>()
   let failure: RunError | undefined
@@ -199,6 +216,10 @@ function watch(ssc: StreamingContext, { lines, replay }: OpenSource, stdout: Out
     stop()
   }
   ssc.addListener({
+    onReceiverStarted: () => {
+      isReceiving = true
+      lastRecordsAt = performance.now()
+    },
     onReceiverStopped: () => {
       // One that a stop has ended may not have been at its end.
       isAtEnd ||= ssc.state === 'active'
@@ -213,7 +234,7 @@ function watch(ssc: StreamingContext, { lines, replay }: OpenSource, stdout: Out
     onBatchCompleted: ({ batchTime, records }) => {
       unfinished.delete(batchTime)
       if (records > 0) lastRecordsAt = performance.now()
-      else if (idleMs !== undefined && performance.now() - lastRecordsAt >= idleMs) {
+      else if (idleMs !== undefined && isReceiving && performance.now() - lastRecordsAt >= idleMs) {
         isAtEnd ||= ssc.state === 'active'
         stop()
       }

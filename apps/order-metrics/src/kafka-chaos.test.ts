@@ -1,5 +1,5 @@
 /**
- * Nothing lost, nothing twice, from Kafka into SQLite and into Kafka: the app and brokers as real processes, killed at random moments while a
+ * Nothing lost, nothing twice, from Kafka into SQLite, into Kafka, and by a group's consumers into PostgreSQL: the app and brokers as real processes, killed at random moments while a
  * producer goes on, some of whose transactions are aborted. What the topic holds at the end, as Kafka's own client reads it,
  * is what the app must have counted. `KAFKA_CHAOS_KILLS` (default 3) says how often the app is killed, a third as often a leader,
  * and as often it is stopped while another one takes over, `CHAOS_SEED` when.
@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assertExact } from './testing/exact.js'
 import { runKafkaChaos, type KafkaChaosCounts, type KafkaChaosOptions } from './testing/kafka-chaos.js'
 import { sampleLines } from './testing/sample.js'
+import { readPostgres, totalsFrom, totalsIn } from './testing/sql-rows.js'
 
 const KILLS = Number(process.env['KAFKA_CHAOS_KILLS'] ?? 3)
 const LEADER_KILLS = Math.ceil(KILLS / 3)
@@ -24,6 +25,8 @@ const TIMEOUT_MS = 300_000 + KILLS * 60_000
 const SECONDS = 30 + 6 * KILLS
 /** As long as the chaos does, on a machine that has nothing else to do. */
 const SECONDS_TO_TOPIC = 5 * (KILLS + STOPS)
+/** A start waits until the group has missed the consumers that were killed. */
+const SECONDS_TO_CONSUMERS = 8 * (KILLS + STOPS)
 /** All where the chaos lasts; so many that the producer is no slower than that, where it is short. */
 const LINES_TO_TOPIC = 2_000 * (KILLS + STOPS)
 
@@ -125,3 +128,48 @@ await describeWithInstalled({ describe, test }, ['kafka3', 'kcat'], 'on three br
     TIMEOUT_MS,
   )
 })
+
+await describeWithInstalled(
+  { describe, test },
+  ['kafka3', 'kcat', 'postgres'],
+  'consumers of a group on three brokers',
+  () => {
+    let cluster: Cluster
+    let database: Awaited<ReturnType<typeof startService<'postgres'>>>
+
+    beforeAll(async () => {
+      cluster = await startService('kafka3')
+      database = await startService('postgres', { settings: { fsync: 'on' } })
+    }, START_MS)
+    afterAll(async () => {
+      await database.stop()
+      await cluster.stop()
+    }, START_MS)
+
+    test(
+      'E1, E7, E8, E14, E21: app killed, stopped and woken, leaders killed: what a group gave counts once in a ledgered database',
+      async () => {
+        const { url } = database.values
+        const counts = await run(
+          cluster,
+          {
+            title: 'kafka receiver chaos',
+            topic: 'orders-received',
+            consumers: 2,
+            lines: sampleLines.slice(0, LINES_TO_TOPIC),
+            target: ['--sql', url, '--no-database'],
+            stops: STOPS,
+            seconds: SECONDS_TO_CONSUMERS,
+            read: readWithKcat,
+          },
+          async (written) => {
+            await assertExact({ ...written, database: false, inOrder: false })
+            expect(totalsIn(await readPostgres(url))).toEqual(totalsFrom(written.lines))
+          },
+        )
+        expect(counts).toMatchObject({ kills: KILLS + 1, takeOvers: STOPS, leaderKills: LEADER_KILLS })
+      },
+      TIMEOUT_MS,
+    )
+  },
+)

@@ -9,11 +9,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { seededRandom } from '@sluice/core'
 import { describeWithInstalled, startService } from '@sluice/services'
-import { createConnection } from 'mysql2/promise'
-import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { runServerChaos } from './testing/server-chaos.js'
 import { recompute, type ExpectedTotals } from './testing/recompute.js'
+import { readMysql, readPostgres, totalsFrom, totalsIn } from './testing/sql-rows.js'
 
 const SAMPLE = fileURLToPath(new URL('../data/online-retail/', import.meta.url))
 const KILLS = Number(process.env['SERVER_CHAOS_KILLS'] ?? 2)
@@ -25,56 +24,10 @@ const lines = readdirSync(SAMPLE)
   .sort()
   .flatMap((name) => readFileSync(join(SAMPLE, name), 'utf8').split('\n').slice(1, -1))
 
-const QUERY = 'SELECT * FROM metrics'
-type StoredRow = Readonly<Record<string, unknown>>
-
-async function readPostgres(url: string): Promise<readonly StoredRow[]> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query<StoredRow>(QUERY)).rows
-  } finally {
-    await client.end()
-  }
-}
-
-async function readMysql(url: string): Promise<readonly StoredRow[]> {
-  const connection = await createConnection({ uri: url })
-  try {
-    return (await connection.query(QUERY))[0] as StoredRow[]
-  } finally {
-    connection.destroy()
-  }
-}
-
 const AWAY =
   /\[sink-sql\] \S+: .*; is the server up, and may this machine reach it\?|\[sink-sql\] \S+ has not done within \d+ ms|write\w+ has not ended within \d+ ms/
 
-/** What the table says, in the shape of the recomputed totals. */
-function totalsOf(rows: readonly StoredRow[]): Partial<ExpectedTotals> {
-  const of = (kind: string) => rows.filter((row) => row['kind'] === kind)
-  const sum = (kind: string, figure: string) => of(kind).reduce((total, row) => total + Number(row[figure]), 0)
-  const tallies = (kind: string) =>
-    Object.fromEntries(
-      of(kind).map((row) => [
-        String(row['name']),
-        { orders: Number(row['orders']), revenueThousandths: Number(row['revenueThousandths']) },
-      ]),
-    )
-  return {
-    accepted: sum('all', 'lines'),
-    orders: sum('all', 'orders'),
-    cancellations: sum('all', 'cancellations'),
-    revenueThousandths: sum('all', 'revenueThousandths'),
-    byCountry: tallies('country'),
-    byGroup: tallies('group'),
-  }
-}
-
 const expected = recompute(lines)
-const { accepted, orders, cancellations, revenueThousandths, byCountry, byGroup } = expected
-const expectedRows = { accepted, orders, cancellations, revenueThousandths, byCountry, byGroup }
-
 // Unlike those of other tests, they wait for the disk.
 const postgres = { settings: { fsync: 'on' } }
 const mysql = { settings: { 'innodb-flush-method': 'fsync' } }
@@ -110,7 +63,7 @@ for (const [name, read, settings] of [
             random: () => random.next(),
             restartServer: async () => own.processes[0]?.restart(),
           })
-          expect(totalsOf(await read(own.values.url))).toEqual(expectedRows)
+          expect(totalsIn(await read(own.values.url))).toEqual(totalsFrom(lines))
           const totals = JSON.parse(await readFile(join(out, 'totals.json'), 'utf8')) as ExpectedTotals
           expect(totals.revenueThousandths).toBe(expected.revenueThousandths)
           log(`exact after ${String(Math.round((performance.now() - began) / 1_000))} s, ${JSON.stringify(counts)}`)

@@ -23,6 +23,7 @@ export type { DeathTime, FaultKind, Faults, InjectedFault } from './simulate/fau
 export type { InputShape, MakeRecord } from './simulate/records.js'
 export type { Build } from './simulate/run.js'
 export type { DiskLayout } from './simulate/sim-disk.js'
+export type { CallModel, OutsideModel, OutsideWorld, RowsOf } from './simulate/outside-model.js'
 export type { Simulation } from './simulate/simulation.js'
 export type { SinkShape } from './simulate/stores.js'
 export { ABORT, runWithAborts, type AbortedRun, type AbortingScript } from './crash/run-with-aborts.js'

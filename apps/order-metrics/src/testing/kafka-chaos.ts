@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { makeTopic } from '@sluice/services'
 import kafkajs, { type Admin } from 'kafkajs'
 import { startApp, type RunningApp } from './run-app.js'
-import { EARLY_SHARE, ended, kill, LONGEST_START_MS, nextBatch, POLL_MS, within } from './unrest.js'
+import { EARLY_SHARE, ended, kill, LONGEST_START_MS, nextBatch, nextLines, POLL_MS, within } from './unrest.js'
 
 interface Broker {
   kill(): Promise<void>
@@ -25,6 +25,10 @@ export interface KafkaChaosOptions {
   readonly topic: string
   /** Where the app writes its metrics, too, in place of a database. */
   readonly outTopic?: string | undefined
+  /** So many consumers of a group receive. Default: none, ranges are read. */
+  readonly consumers?: number | undefined
+  /** Arguments of the app that say where it writes, too. Default: into its database. */
+  readonly target?: readonly string[] | undefined
   /** Holds what is produced, as `*.csv`. */
   readonly data: string
   readonly out: string
@@ -106,10 +110,11 @@ class KafkaChaos {
   constructor(options: KafkaChaosOptions, admin: Admin) {
     this.#options = options
     this.#admin = admin
-    const { bootstrap, topic, outTopic, out } = options
+    const { bootstrap, topic, consumers, outTopic, target = [], out } = options
     const source = ['--kafka', bootstrap, '--topic', topic, '--group', `metrics-of-${topic}`]
-    const target = outTopic === undefined ? [] : ['--out-topic', outTopic, '--no-database']
-    this.#args = [...source, ...target, '--batch', '100', '--partitions', '2', '--out', out]
+    const members = consumers === undefined ? [] : ['--consumers', String(consumers)]
+    const toTopic = outTopic === undefined ? [] : ['--out-topic', outTopic, '--no-database']
+    this.#args = [...source, ...members, ...toTopic, ...target, '--batch', '100', '--partitions', '2', '--out', out]
   }
 
   async run(): Promise<KafkaChaosCounts> {
@@ -176,8 +181,11 @@ class KafkaChaos {
 
   /** What the producer says is told with what went wrong: without its lines there are no batches. */
   async #nextBatch(): Promise<void> {
+    const { out, consumers } = this.#options
+    const app = this.#app as RunningApp
     try {
-      await nextBatch(this.#app as RunningApp, this.#options.out, this.#producer?.done)
+      if (consumers === undefined) await nextBatch(app, out, this.#producer?.done)
+      else await nextLines(app, out, this.#producer?.done)
     } catch (error) {
       throw new Error(`no batch; the producer says:\n${this.#producer?.said() ?? ''}`, { cause: error })
     }

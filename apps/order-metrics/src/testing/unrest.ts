@@ -1,5 +1,5 @@
 /** What runs of the app that are not left in peace have in common: waiting for batches and for ends, never for ever. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AppExit, RunningApp } from './run-app.js'
@@ -11,12 +11,28 @@ export const EARLY_SHARE = 0.3
 export const LONGEST_START_MS = 1_500
 
 /** Waits until there are more batches than now in the results in `out`; rejects when the app ends before, or `also` rejects. */
-export async function nextBatch(app: RunningApp, out: string, also?: Promise<unknown>): Promise<void> {
-  const before = batchesIn(out)
+export function nextBatch(app: RunningApp, out: string, also?: Promise<unknown>): Promise<void> {
+  const before = batchesIn(out).length
+  return until(() => batchesIn(out).length > before, app, also)
+}
+
+/** The same, but of batches with lines in them; also resolves when there will be none, as `producer` has ended. */
+export function nextLines(app: RunningApp, out: string, producer?: Promise<unknown>): Promise<void> {
+  const before = new Set(batchesIn(out))
+  let isProduced = false
+  void producer?.then(() => (isProduced = true)).catch(() => undefined)
+  return until(
+    () => isProduced || batchesIn(out).some((name) => !before.has(name) && hasLines(join(out, 'metrics', name))),
+    app,
+    producer,
+  )
+}
+
+async function until(isTrue: () => boolean, app: RunningApp, also: Promise<unknown> | undefined): Promise<void> {
   let exit: AppExit | undefined
   void app.exited.then((ended) => (exit = ended))
   const hasMore = async (): Promise<void> => {
-    while (batchesIn(out) <= before) {
+    while (!isTrue()) {
       if (exit !== undefined) throw endedByItself(exit)
       await sleep(POLL_MS)
     }
@@ -25,10 +41,15 @@ export async function nextBatch(app: RunningApp, out: string, also?: Promise<unk
   await (also === undefined ? more : Promise.race([more, also.then(() => more)]))
 }
 
-function batchesIn(out: string): number {
+function batchesIn(out: string): string[] {
   const metrics = join(out, 'metrics')
-  if (!existsSync(metrics)) return 0
-  return readdirSync(metrics).filter((name) => existsSync(join(metrics, name, '_SUCCESS'))).length
+  if (!existsSync(metrics)) return []
+  return readdirSync(metrics).filter((name) => existsSync(join(metrics, name, '_SUCCESS')))
+}
+
+function hasLines(batch: string): boolean {
+  const parts = readdirSync(batch).filter((name) => name.startsWith('part-'))
+  return parts.some((name) => /^\{"by":"all","name":"","lines":[1-9]/m.test(readFileSync(join(batch, name), 'utf8')))
 }
 
 /** Kills it, and rejects when something else ended it. */

@@ -99,8 +99,12 @@ export class BlockBuffer {
     return this.#records
   }
 
-  addAll(records: readonly unknown[], position?: SourcePosition): Promise<void> | undefined {
-    if (records.length === 0) return undefined
+  /** `onSafe` is called when the records are in the write-ahead log, or at once where there is none. */
+  addAll(records: readonly unknown[], position?: SourcePosition, onSafe?: () => void): Promise<void> | undefined {
+    if (records.length === 0) {
+      tell(this.#writer?.flushed(), onSafe)
+      return undefined
+    }
     if (this.#pack !== undefined) this.cut()
     const bytes = estimateBytes(records)
     // The receiver's array becomes the block's where it is the first, and often the only one.
@@ -112,7 +116,9 @@ export class BlockBuffer {
       for (const record of records) own.push(record)
     }
     this.#bytes += bytes
-    return this.#safe(bytes, this.#writer?.storeAll(this.#id(), records, position))
+    const durable = this.#writer?.storeAll(this.#id(), records, position)
+    tell(durable, onSafe)
+    return this.#safe(bytes, durable)
   }
 
   /** Resolves when all that was stored is in the write-ahead log. */
@@ -120,16 +126,22 @@ export class BlockBuffer {
     return this.#writer?.flushed() ?? Promise.resolve()
   }
 
-  /** Takes records as bytes. A block is either packed or not. */
-  addPacked(bytes: Uint8Array, { records, position, release }: PackedOptions): Promise<void> | undefined {
+  /** Takes records as bytes. A block is either packed or not. `onSafe` as of `addAll`. */
+  addPacked(
+    bytes: Uint8Array,
+    { records, position, release }: PackedOptions,
+    onSafe?: () => void,
+  ): Promise<void> | undefined {
     if (bytes.length === 0) {
       release?.()
+      tell(this.#writer?.flushed(), onSafe)
       return undefined
     }
     if (this.#pack === undefined) this.cut()
     this.#pack ??= new Pack()
     const isKept = this.#pack.add(bytes, records)
     const durable = this.#writer?.storePacked(this.#id(), bytes, records, position)
+    tell(durable, onSafe)
     if (release !== undefined) this.#releaseLater(after(durable, release), isKept)
     return this.#safe(bytes.length, durable)
   }
@@ -190,6 +202,13 @@ export class BlockBuffer {
     await Promise.all([...writing, writer.flushed()])
     return blocks.map((block) => ({ ...block, sequence: writer.takeSequence(block.id) }))
   }
+}
+
+/** Whoever stored it hears of the failure; here it only means that it never is safe. */
+function tell(durable: Promise<void> | undefined, onSafe: (() => void) | undefined): void {
+  if (onSafe === undefined) return
+  if (durable === undefined) onSafe()
+  else durable.then(onSafe, () => undefined)
 }
 
 /** `release`, to be called when the bytes are in the write-ahead log, too; not at all where that failed. */

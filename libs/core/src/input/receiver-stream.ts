@@ -14,6 +14,7 @@ import type { InputPlan } from './input.js'
 import type { ReceivedJournal } from './journal.js'
 import { ReceivedWriter } from './received-writer.js'
 import type { Receiver, SourcePosition } from './receiver.js'
+import { Positions } from './positions.js'
 import { RateLimiter } from './rate-limiter.js'
 import { Room } from './room.js'
 import { ReceiverSupervisor } from './supervisor.js'
@@ -79,7 +80,7 @@ export class ReceiverStream extends InputStream {
   readonly #lost = new Set<string>()
   #journal: ReceivedJournal | undefined
   #through = -1
-  readonly #positions = new Map<string, bigint>()
+  readonly #positions = new Positions()
   #limiter: RateLimiter | undefined
   #initialRate = Infinity
 
@@ -135,10 +136,7 @@ export class ReceiverStream extends InputStream {
     const { through = -1, positions = {} } = (resumed?.head ?? {}) as Partial<ReceiverHead>
     this.#through = through
     this.#journal = this.isReliable ? journal : undefined
-    for (const [partition, last] of Object.entries(positions)) this.#positions.set(partition, last)
-    for (const [partition, last] of received?.positions ?? []) {
-      if (last > (this.#positions.get(partition) ?? -Infinity)) this.#positions.set(partition, last)
-    }
+    this.#positions.resume([...Object.entries(positions), ...(received?.positions ?? [])])
     for (const { id, records, packed, count, sequence } of received?.blocks ?? []) {
       if (sequence <= through) continue
       const bytes = estimateBytes(records)
@@ -190,7 +188,7 @@ export class ReceiverStream extends InputStream {
 
   protected async planNext(): Promise<InputPlan<ReceiverPlan>> {
     // What is stored from here on is not durable when the plan is.
-    const positions = Object.fromEntries(this.#positions)
+    const positions = this.#positions.taken
     const blocks = this.#left
     this.#left = []
     for (const [receiver, buffer] of this.#buffers.entries()) {

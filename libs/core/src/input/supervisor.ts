@@ -6,6 +6,7 @@ import { untilAborted } from '../time/abort.js'
 import type { Clock } from '../time/clock.js'
 import type { Backoff } from './backoff.js'
 import type { BlockBuffer } from './block-buffer.js'
+import type { Positions } from './positions.js'
 import type { RateLimiter } from './rate-limiter.js'
 import type { PackedOptions, Receiver, ReceiverContext, SourcePosition } from './receiver.js'
 
@@ -22,8 +23,8 @@ export interface SupervisorOptions {
   readonly backoff: Backoff
   /** Milliseconds that `onStart` and `onStop` are waited for at a stop. */
   readonly stopTimeoutMs: number
-  /** Last position stored, by partition of the source; shared by the receivers of a stream. */
-  readonly positions: Map<string, bigint>
+  /** Shared by the receivers of a stream. */
+  readonly positions: Positions
   /** Resolves when all that was stored so far, by any receiver of the stream, is safe; rejects when it never will be. */
   readonly flushed: () => Promise<unknown>
   /** Whether what is stored goes to a write-ahead log. */
@@ -229,7 +230,7 @@ class ReceiverRun implements ReceiverContext<unknown> {
   }
 
   get position(): SourcePosition {
-    return Object.fromEntries(this.#options.positions)
+    return this.#options.positions.safe
   }
 
   store(record: unknown): Promise<void> {
@@ -246,19 +247,29 @@ class ReceiverRun implements ReceiverContext<unknown> {
   ): Promise<void> {
     if (this.signal.aborted) return Promise.reject(stopped(this.#options.name))
     this.#hasStored ||= records.length > 0
-    if (this.#isKnown(position)) return this.#buffer.flushed()
-    const full = this.#buffer.addAll(records, position)
-    this.#moveTo(position)
+    if (this.#isKnown(position)) return this.#flushed()
+    const full = this.#buffer.addAll(records, position, this.#onSafe(position))
+    this.#options.positions.take(position)
     if (!this.#cutting && records.length > 0) this.#cutLater()
     return this.#whenNext(records.length, full)
   }
 
-  /** Whether records up to here are in the write-ahead log: then they have come again, and are cut (E14). */
+  /** Whether records up to here are in the write-ahead log, or on their way: then they have come again, and are cut (E14). */
   #isKnown(position: SourcePosition): boolean {
     const { positions, isReliable } = this.#options
-    const entries = Object.entries(position)
-    if (!isReliable || entries.length === 0) return false
-    return entries.every(([partition, last]) => last <= (positions.get(partition) ?? -Infinity))
+    return isReliable && Object.keys(position).length > 0 && positions.has(position)
+  }
+
+  /** What is known may have been stored by another receiver, and may fail there still. */
+  async #flushed(): Promise<void> {
+    await this.#options.flushed()
+  }
+
+  #onSafe(position: SourcePosition): (() => void) | undefined {
+    if (Object.keys(position).length === 0) return undefined
+    return () => {
+      this.#options.positions.settle(position)
+    }
   }
 
   storePacked(bytes: Uint8Array, options: PackedOptions): Promise<void> {
@@ -269,10 +280,10 @@ class ReceiverRun implements ReceiverContext<unknown> {
     this.#hasStored ||= bytes.length > 0
     if (this.#isKnown(position)) {
       release?.()
-      return this.#buffer.flushed()
+      return this.#flushed()
     }
-    const full = this.#buffer.addPacked(bytes, options)
-    this.#moveTo(position)
+    const full = this.#buffer.addPacked(bytes, options, this.#onSafe(position))
+    this.#options.positions.take(position)
     if (!this.#cutting && bytes.length > 0) this.#cutLater()
     return this.#whenNext(records, full)
   }
@@ -284,10 +295,6 @@ class ReceiverRun implements ReceiverContext<unknown> {
       ? 'storePacked needs a receiver that has unpack, which makes records of the bytes; give it one or use storeAll'
       : `storePacked needs the number of records, a whole number from 0, not ${String(records)}`
     return new SluiceError({ code: 'ARGUMENT_INVALID', component: this.#options.name, message })
-  }
-
-  #moveTo(position: SourcePosition): void {
-    for (const [partition, last] of Object.entries(position)) this.#options.positions.set(partition, last)
   }
 
   /** Resolves when there is room, and when the rate allows for more. The records are taken already: a stop only ends the wait. */

@@ -115,6 +115,12 @@ export class WireReader {
     return this.#bytes.toString('utf8', from, from + length)
   }
 
+  bytes(): Buffer {
+    const length = this.#isFlexible ? this.unsigned() - 1 : this.int32()
+    const from = this.#skip(length)
+    return this.#bytes.subarray(from, from + length)
+  }
+
   array<T>(read: () => T): T[] {
     const length = this.#isFlexible ? this.unsigned() - 1 : this.int32()
     const items: T[] = []

@@ -81,11 +81,11 @@ export class HandRun<T> implements ReceiverContext<T> {
 
   async storePacked(bytes: Uint8Array, { position = {} }: PackedOptions): Promise<void> {
     this.signal.throwIfAborted()
-    // The engine, too, moves on when it is called, and resolves when it is safe.
-    for (const [partition, last] of Object.entries(position)) this.#positions.set(partition, last)
     this.waiting++
     await this.gate
     this.waiting--
+    // The engine, too, tells only the position of what is safe.
+    for (const [partition, last] of Object.entries(position)) this.#positions.set(partition, last)
     this.records.push(...(this.#receiver.unpack?.(bytes) ?? []))
   }
 

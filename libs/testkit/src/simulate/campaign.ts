@@ -4,7 +4,7 @@ import type { FaultKind, Faults } from './faults.js'
 import { SimulationFailure } from './failure.js'
 import { scenarios, type Scenario } from './scenarios/index.js'
 import type { DiskLayout } from './sim-disk.js'
-import { simulate, someFaults } from './simulate.js'
+import { engineFaults, simulate } from './simulate.js'
 
 export interface CampaignOptions {
   readonly firstSeed?: number | undefined
@@ -49,7 +49,7 @@ export function planOf(seed: number, name?: string): Plan {
   const layout = random.next() < 0.25 ? 'objects' : 'local'
   // With all faults in every run some states are never reached: each run has about half of them, more or less often.
   const factor = 0.5 + 2 * random.next()
-  const kinds = Object.entries(someFaults).filter(() => random.next() < 0.5)
+  const kinds = Object.entries(engineFaults).filter(() => random.next() < 0.5)
   const faults: Faults = Object.fromEntries(kinds.map(([kind, often]) => [kind, often * factor]))
   const isRotten = layout === 'local' && random.next() < 0.05
   return { scenario, layout, faults: isRotten ? { ...faults, bitFlip: 0.03 } : faults }

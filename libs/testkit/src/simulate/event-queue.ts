@@ -1,7 +1,7 @@
 /** What will happen, in the order of its time; what happens at the same time comes in an order that the seed decides. */
 
 /** Of what kind an event is: I/O of a process, a wait of a process, or something that nobody asked for. */
-export type EventKind = 'disk' | 'source' | 'receiver' | 'sink' | 'timer' | 'world'
+export type EventKind = 'disk' | 'source' | 'receiver' | 'sink' | 'call' | 'timer' | 'world'
 
 export interface EventLabel {
   readonly kind: EventKind

@@ -21,6 +21,7 @@ const OPERATION_FAULTS = {
   sink: ['sinkFails', 'sinkAppliesThenFails', 'sinkHangs', 'lateWrite'],
   source: ['sourceFails', 'sourceHangs'],
   receiver: ['receiverDrops', 'receiverHangs'],
+  call: ['callFails', 'answerIsLost', 'callHangs', 'lateCall'],
 } as const
 
 export type ProcessFault = (typeof PROCESS_FAULTS)[number]
@@ -33,7 +34,7 @@ export function isFaultKind(text: string): text is FaultKind {
   return KINDS.has(text)
 }
 
-/** How often each thing goes wrong, from 0 (the default) to 1: per batch, or per operation on disk, source or sink. */
+/** How often each thing goes wrong, from 0 (the default) to 1: per batch, or per operation on disk, source, sink or model. */
 export interface Faults {
   /** Per batch: the process ends at once (`kill -9`). */
   readonly kill?: number | undefined
@@ -79,6 +80,14 @@ export interface Faults {
   readonly receiverDrops?: number | undefined
   /** Per delivery to a receiver: it comes minutes later. */
   readonly receiverHangs?: number | undefined
+  /** Per call of a model that stands outside: it does not arrive, and the answer is an error. */
+  readonly callFails?: number | undefined
+  /** Per call of such a model: it takes effect, and the answer is an error. */
+  readonly answerIsLost?: number | undefined
+  /** Per call of such a model: nothing happens and nobody answers. */
+  readonly callHangs?: number | undefined
+  /** Per call of such a model: nobody answers, and it arrives seconds or minutes later. */
+  readonly lateCall?: number | undefined
 }
 
 /** How a process dies at an event: before it, after it and before its answer, or in the middle of a write. */
@@ -114,7 +123,7 @@ export interface Injector {
 function possible({ kind, what }: EventLabel): readonly OperationFault[] {
   if (kind === 'disk') return OPERATION_FAULTS.disk.filter((fault) => isPossibleOnDisk(fault, what))
   if (kind === 'sink') return what === 'write' ? OPERATION_FAULTS.sink : ['sinkFails']
-  return kind === 'source' || kind === 'receiver' ? OPERATION_FAULTS[kind] : []
+  return kind === 'source' || kind === 'receiver' || kind === 'call' ? OPERATION_FAULTS[kind] : []
 }
 
 function isPossibleOnDisk(fault: OperationFault, what: string): boolean {
@@ -132,7 +141,7 @@ function isPossibleOnDisk(fault: OperationFault, what: string): boolean {
   }
 }
 
-const IO: ReadonlySet<EventKind> = new Set(['disk', 'sink', 'source', 'receiver'])
+const IO: ReadonlySet<EventKind> = new Set(['disk', 'sink', 'source', 'receiver', 'call'])
 
 export function isIo({ kind }: EventLabel): boolean {
   return IO.has(kind)

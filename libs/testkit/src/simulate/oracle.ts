@@ -15,8 +15,8 @@ export interface Expectation {
 
 /** What is wrong with the results of a run; undefined: nothing. */
 export function check(report: RunReport, { expected, ordered = [], verify }: Expectation): string | undefined {
-  if (report.problem !== undefined) return report.problem
   const { outside } = report
+  if (report.problem !== undefined) return [report.problem, ...outside.problems()].join('; ')
   const batches = batchesOf(outside)
   const contents = expected(batches, outside.history.zeroTime)
   const problems = [
@@ -25,7 +25,7 @@ export function check(report: RunReport, { expected, ordered = [], verify }: Exp
       checkTable(outside, table, batches, rows, ordered.includes(table), report.isCorrupt),
     ),
   ]
-  return problems[0] ?? verify?.(outside)
+  return problems[0] ?? verify?.(outside) ?? (report.isCorrupt ? undefined : outside.problems()[0])
 }
 
 /** The batches that were committed, with what they covered. */

@@ -175,7 +175,8 @@ export class SimProcess implements Actor {
     for (const { effect, label, at } of pending) {
       if (effect === undefined || random.next() < 0.5) continue
       // What is under way to another system arrives there by itself.
-      if (label.kind === 'sink') world.after(Math.max(0, at - world.nowMs), 'arrival', () => settled(effect))
+      if (label.kind === 'sink' || label.kind === 'call')
+        world.after(Math.max(0, at - world.nowMs), 'arrival', () => settled(effect))
       else await settled(effect)
     }
   }

@@ -46,6 +46,9 @@ export interface RunReport {
   readonly processes: number
 }
 
+/** What clients make of a call that failed. */
+const CALL_FAILED: readonly ErrorCode[] = ['CONNECTION_FAILED', 'TIMEOUT', 'BROKER_REFUSED', 'TASK_FAILED']
+
 /** What a process may end with when such a fault came. */
 const EXPLAINED: Partial<Record<FaultKind, readonly ErrorCode[]>> = {
   takeOver: ['FENCED', 'CHECKPOINT_OWNED', 'FILE_NOT_FOUND'],
@@ -61,6 +64,10 @@ const EXPLAINED: Partial<Record<FaultKind, readonly ErrorCode[]>> = {
   sourceFails: ['CONNECTION_FAILED', 'TASK_FAILED'],
   sourceHangs: ['TIMEOUT'],
   bitFlip: ['DATA_CORRUPT', 'LOG_BEHIND_SINK'],
+  callFails: CALL_FAILED,
+  answerIsLost: CALL_FAILED,
+  callHangs: CALL_FAILED,
+  lateCall: CALL_FAILED,
 }
 
 /** Damage that ends an application for good. */
@@ -272,7 +279,8 @@ export class Run {
     const feeds = [...this.outside.feeds.values()]
     const drainedMs = Math.max(this.outside.endMs, ...feeds.map((feed) => feed.acknowledgedMs))
     const submittedMs = app.submittedMs.get(time) ?? 0
-    if (feeds.every((feed) => feed.isDrained) && submittedMs > drainedMs + this.#intervalMs) this.#isDone = true
+    const isThrough = feeds.every((feed) => feed.isDrained) && this.outside.areModelsThrough
+    if (isThrough && submittedMs > drainedMs + this.#intervalMs) this.#isDone = true
   }
 
   // ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────

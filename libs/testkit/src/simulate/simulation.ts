@@ -12,6 +12,7 @@ import {
 } from '@sluice/core'
 import type { Replay } from './replay.js'
 import type { History, ProcessHistory } from './history.js'
+import { callModel, type CallModel, type OutsideModel, type OutsideWorld } from './outside-model.js'
 import type { SimProcess } from './process.js'
 import { SimFeed, SimTopic, type InputShape, type MakeRecord, type Timetable } from './records.js'
 import { simSink, SimStores, type SinkShape } from './stores.js'
@@ -31,6 +32,10 @@ export interface Simulation {
   plainReceiver<T extends Rec>(ssc: StreamingContext, name: string, make: MakeRecord<T>, shape?: InputShape): DStream<T>
   /** A sink into the table of this name, which outlives all processes. */
   sink<T>(table: string, shape?: SinkShape): Sink<T>
+  /** The model of something that outlives all processes, e.g. of a server: made when a run asks for it first, and the same for all. */
+  outside<T extends OutsideModel>(name: string, make: (world: OutsideWorld) => T): T
+  /** What this process asks of such a model: it arrives, and is answered, at later events, or goes wrong on the way. */
+  readonly call: CallModel
 }
 
 /** Inputs and stores of a run, outside of all processes. */
@@ -44,6 +49,7 @@ export class Outside {
   readonly batches: number
   /** Instead of topics and feeds. */
   readonly replay: Replay | undefined
+  readonly models = new Map<string, OutsideModel>()
   readonly #plain = new Set<string>()
 
   constructor(world: World, history: History, intervalMs: number, batches: number, replay?: Replay) {
@@ -79,6 +85,43 @@ export class Outside {
     this.feeds.set(name, feed)
     return feed
   }
+
+  /** The model of this name. */
+  model<T extends OutsideModel>(name: string, make: (world: OutsideWorld) => T): T {
+    const known = this.models.get(name)
+    if (known !== undefined) return known as T
+    const { world, intervalMs, batches } = this
+    const model = make({
+      intervalMs,
+      intervals: batches,
+      get nowMs() {
+        return world.nowMs
+      },
+      get lastFaultMs() {
+        return world.lastFaultMs
+      },
+      randomFor: (...purpose) => world.randomFor(name, ...purpose),
+      after: (delayMs, what, effect) => {
+        world.after(delayMs, what, effect)
+      },
+    })
+    this.models.set(name, model)
+    return model
+  }
+
+  get areModelsThrough(): boolean {
+    return [...this.models.values()].every((model) => model.isThrough?.(this.#rows) ?? true)
+  }
+
+  /** What is wrong with the models. */
+  problems(): string[] {
+    return [...this.models].flatMap(([name, model]) => {
+      const problem = model.problem?.(this.#rows)
+      return problem === undefined ? [] : [`${name}: ${problem}`]
+    })
+  }
+
+  readonly #rows = (table: string): readonly unknown[] => this.stores.rows(table).map(({ record }) => record)
 
   isPlain(feed: string): boolean {
     return this.#plain.has(feed)
@@ -128,6 +171,8 @@ export function simulationOf(parts: SimulationParts): Simulation {
     plainReceiver: (ssc, name, make, shape = {}) =>
       again(ssc, name) ??
       ssc.receiverStream(outside.feed(name, make, shape, true).receiver(operate, false) as never, { name }),
+    outside: (name, make) => outside.model(name, make),
+    call: callModel(operate),
     sink: (table, shape = {}) => simSink({ operate, stores, history: outside.history, process: history }, table, shape),
   }
 }

@@ -221,7 +221,7 @@ export const brokenStreams: readonly BrokenEngine[] = [
     replacements: [
       {
         file: 'input/supervisor.js',
-        find: 'if (this.#isKnown(position))\n            return this.#buffer.flushed();\n        const full = this.#buffer.addAll(',
+        find: 'if (this.#isKnown(position))\n            return this.#flushed();\n        const full = this.#buffer.addAll(',
         replace: 'const full = this.#buffer.addAll(',
       },
     ],
