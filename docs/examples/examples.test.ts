@@ -1,13 +1,15 @@
 /** Runs the examples of the documentation. */
 import { readFile } from 'node:fs/promises'
-import { expect, test } from 'vitest'
-import { seconds, StreamingContext, type DStream } from '@sluice/core'
+import { describe, expect, test } from 'vitest'
+import { seconds, SluiceError, StreamingContext, type DStream } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
+import { awkwardTexts, sinkConformance } from '@sluice/testkit'
 import { eventLogSource } from './direct-source.js'
 import { BrokerReceiver, type Client } from './receiver-class.js'
 import { pollEvents, type Event } from './receiver-generator.js'
 import { LineFeedReceiver, type Feed } from './receiver-packed.js'
 import { jsonLinesOf } from './receiver-readable.js'
+import { accountSink, type Database, type Payment, type Transaction } from './sink-ledger.js'
 
 interface Run {
   readonly seen: unknown[][]
@@ -117,10 +119,71 @@ test('a direct source', async () => {
   expect(seen).toEqual([['a', 'b', 'c'], [], ['d']])
 })
 
+/** A database in memory, with one transaction after the other. */
+class MemoryDatabase {
+  readonly tables = new Map<string, Map<string, unknown>>()
+  #turn: Promise<unknown> = Promise.resolve()
+
+  connect(): Database {
+    let isOpen = true
+    const open = async (): Promise<void> => {
+      if (!isOpen) throw new Error('the connection is closed')
+    }
+    return {
+      transaction: (work) => {
+        const done = this.#turn.then(open).then(() => this.#run(work))
+        this.#turn = done.catch(() => undefined)
+        return done
+      },
+      close: async () => void (isOpen = false),
+    }
+  }
+
+  async #run(work: (tx: Transaction) => Promise<void>): Promise<void> {
+    const changed: (readonly [table: string, key: string, value: unknown])[] = []
+    await work({
+      get: async <V>(table: string, key: string) => {
+        const own = changed.findLast((each) => each[0] === table && each[1] === key)?.[2]
+        return (own ?? this.tables.get(table)?.get(key)) as V | undefined
+      },
+      set: async (...change) => void changed.push(change),
+    })
+    for (const [table, key, value] of changed) {
+      this.tables.set(table, (this.tables.get(table) ?? new Map<string, unknown>()).set(key, value))
+    }
+  }
+}
+
+sinkConformance<Payment>({
+  ...{ describe, test },
+  name: 'a sink with a ledger',
+  open: () => {
+    const database = new MemoryDatabase()
+    const make = () => accountSink(() => database.connect())
+    const readBack = async (): Promise<Payment[]> =>
+      [...(database.tables.get('accounts') ?? [])].map(([account, cents]) => ({ account, cents: Number(cents) }))
+    return { sink: make(), reopen: make, readBack }
+  },
+  record: (index) => ({ account: `account ${String(index)}`, cents: index + 1 }),
+  awkward: awkwardTexts.map((account, cents) => ({ account, cents })),
+  refused: [
+    { account: 'broken', cents: 0.5 },
+    { account: 'endless', cents: Infinity },
+  ],
+  broken: () =>
+    accountSink(() => {
+      throw new SluiceError({ code: 'CONNECTION_FAILED', component: 'accounts', message: 'nobody there; start it' })
+    }),
+  manyRecords: 10_000,
+  skip: [{ test: 'the records of a partition keep their order', reason: 'accounts have none' }],
+})
+
 test('the examples in the text are those that run', async () => {
   const read = (name: string): Promise<string> => readFile(new URL(name, import.meta.url), 'utf8')
   const text = await read('../custom-sources.md')
   const shown = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source)
   const names = ['receiver-class', 'receiver-generator', 'receiver-readable', 'receiver-packed', 'direct-source']
   expect(shown).toEqual(await Promise.all(names.map((name) => read(`./${name}.ts`))))
+  const sinks = [...(await read('../custom-sinks.md')).matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source)
+  expect(sinks).toEqual([await read('./sink-ledger.ts')])
 })
