@@ -1,12 +1,12 @@
 /**
  * Checks every public package as its users get it: packs it, looks at its shape (publint, are-the-types-wrong), installs
- * all tarballs in one empty project, imports every entry of `exports` there, compiles a file that does the same with each
- * TypeScript that is supported, declarations of libraries included, and asks every command of `bin` for its help.
+ * it in an empty project with nothing but what it asks for, imports every entry of `exports` there, compiles a file that does the same with
+ * each TypeScript that is supported, declarations of libraries included, and asks every command of `bin` for its help. Then all together.
  *
  * Run after a build: `node tools/check-packages.mjs`.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -16,7 +16,7 @@ const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, st
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
 
 /** Optional peers that an entry imports as it loads, so that apps which use it can be bundled. */
-const NEEDED_PEERS = ['@platformatic/kafka@1.35.0', '@aws-sdk/client-s3@3.1169.0']
+const NEEDED_PEERS = { '@platformatic/kafka': '1.35.0', '@aws-sdk/client-s3': '3.1169.0' }
 
 /** Node's types, without which drivers cannot be compiled, and besides the TypeScript of this repository the oldest that is supported. */
 const COMPILERS = ['@types/node@20.19.43', 'typescript@5.9.3']
@@ -43,37 +43,40 @@ const entriesOf = ({ manifest }) =>
     .filter((entry) => entry !== './package.json')
     .map((entry) => manifest.name + entry.slice(1))
 
-function installInEmptyProject(packages, tarballs, folder) {
+/** The package and all of ours that it needs: none of them is in a registry yet. */
+function withOwnNeeds(each, packages, found = new Set()) {
+  found.add(each)
+  const { dependencies = {}, peerDependencies = {} } = each.manifest
+  for (const other of packages) {
+    const isNeeded = other.manifest.name in { ...dependencies, ...peerDependencies }
+    if (isNeeded && !found.has(other)) withOwnNeeds(other, packages, found)
+  }
+  return [...found]
+}
+
+/** Installs packages in an empty project, and uses every entry of those in `used` there. */
+function installInEmptyProject(packages, used, folder) {
+  const peers = Object.entries(NEEDED_PEERS)
+    .filter(([name]) => packages.some(({ manifest }) => name in (manifest.peerDependencies ?? {})))
+    .map(([name, version]) => `${name}@${version}`)
+  mkdirSync(folder)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-  run(
-    'npm',
-    [
-      'install',
-      '--prefer-offline',
-      '--no-audit',
-      '--no-fund',
-      '--ignore-scripts',
-      '--loglevel=error',
-      ...tarballs,
-      ...NEEDED_PEERS,
-      ...COMPILERS,
-    ],
-    folder,
-  )
-  const entries = packages.flatMap(entriesOf)
+  const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error']
+  run('npm', ['install', ...options, ...packages.map(({ tarball }) => tarball), ...peers, ...COMPILERS], folder)
+  const entries = used.flatMap(entriesOf)
   const names = entries.map((_, index) => `entry${index}`)
   const lines = entries.map((entry, index) => `import * as ${names[index]} from '${entry}'`)
   const source = `${lines.join('\n')}\nexport const entries: object[] = [${names.join(', ')}]\n`
   writeFileSync(join(folder, 'consumer.ts'), source)
   const strictness = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false }
-  const compilerOptions = { ...strictness, module: 'nodenext', target: 'es2023', types: ['node'] }
+  const compilerOptions = { ...strictness, module: 'nodenext', target: 'es2023', types: [] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
   compile(folder)
   for (const entry of entries) {
     run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
     console.log(`imports: ${entry}`)
   }
-  for (const command of packages.flatMap(({ manifest }) => Object.keys(manifest.bin ?? {}))) {
+  for (const command of used.flatMap(({ manifest }) => Object.keys(manifest.bin ?? {}))) {
     const help = execFileSync(join(folder, 'node_modules', '.bin', command), ['--help'], { encoding: 'utf8' })
     if (!help.startsWith(`usage: ${command} `)) throw new Error(`${command} --help does not tell its usage:\n${help}`)
     console.log(`runs: ${command}`)
@@ -125,17 +128,19 @@ if (text !== '[[["a",2],["b",1]],true]') throw new Error('two copies of core: ' 
 console.log('two copies of core: ' + text)
 `
 
-const packages = publicPackages()
-const folder = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
+const top = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
 try {
-  const tarballs = packages.map((each) => pack(each, folder))
-  for (const [index, tarball] of tarballs.entries()) {
-    console.log(`package: ${packages[index].manifest.name}`)
-    run(bin('publint'), ['run', tarball, '--strict'])
-    run(bin('attw'), [tarball, '--profile', 'esm-only', '--format', 'ascii'])
+  const packages = publicPackages().map((each) => ({ ...each, tarball: pack(each, top) }))
+  for (const [index, each] of packages.entries()) {
+    console.log(`package: ${each.manifest.name}`)
+    run(bin('publint'), ['run', each.tarball, '--strict'])
+    run(bin('attw'), [each.tarball, '--profile', 'esm-only', '--format', 'ascii'])
+    installInEmptyProject(withOwnNeeds(each, packages), [each], join(top, String(index)))
   }
-  installInEmptyProject(packages, tarballs, folder)
-  withTwoCopies(packages, folder)
+  console.log('all packages')
+  const together = join(top, 'together')
+  installInEmptyProject(packages, packages, together)
+  withTwoCopies(packages, together)
 } finally {
-  rmSync(folder, { recursive: true, force: true })
+  rmSync(top, { recursive: true, force: true })
 }

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** The contracts that connectors implement or use: types only. */
 export type { Executor, ExecutorServices } from './executor/executor.js'
 export type { Decoder, DecoderContext, DecoderFactory } from './input/decoder.js'

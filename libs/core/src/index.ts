@@ -1,4 +1,5 @@
-/** @sluice/core: micro-batch stream processing, without connectors. */
+/// <reference types="node" preserve="true" />
+/** @sluice/core: micro-batch stream processing, without connectors. The reference: declarations have types of Node.js, which not every project includes. */
 export { StreamingContext, type StreamingContextOptions, type StreamingState } from './context/streaming-context.js'
 export { SluiceContext, type SluiceContextOptions } from './context/sluice-context.js'
 export type {

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** @sluice/core/testing: what tests of applications and connectors need. */
 export type {
   EntryLog,

@@ -1,10 +1,11 @@
 /** Durations: branded numbers of milliseconds, made by `seconds()` and its kin. */
 import { requireArgument } from '../errors.js'
 
-declare const durationBrand: unique symbol
-
-/** A length of time in whole milliseconds. Arithmetic with plain operators gives numbers; brand them again with {@link milliseconds}. */
-export type Duration = number & { readonly [durationBrand]: 'Duration' }
+/**
+ * A length of time in whole milliseconds. Arithmetic with plain operators gives numbers; brand them again with {@link milliseconds}. The brand
+ * is for the compiler alone, and the same in every copy of this package.
+ */
+export type Duration = number & { readonly '~sluice': 'duration/1' }
 
 /** The time of a batch: milliseconds since the Unix epoch, a multiple of the batch interval after the zero time. */
 export type BatchTime = number
