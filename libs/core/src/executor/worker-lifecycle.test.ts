@@ -107,18 +107,27 @@ describe('starting', () => {
 })
 
 describe('a worker that dies', () => {
-  test.each([
-    ['by process.exit', 'exitOnce', {}],
-    ['of an uncaught exception', 'uncaughtOnce', {}],
-    ['of lack of memory', 'outOfMemoryOnce', { heapBytes: 48 * 2 ** 20 }],
-  ] as const)('%s fails its task, which succeeds on a fresh one', async (_, name, options) => {
+  type Dying = 'exitOnce' | 'uncaughtOnce' | 'outOfMemoryOnce'
+  async function succeedsOnAFreshOne(name: Dying, options: Partial<WorkerExecutorOptions> = {}): Promise<void> {
     open(options)
     const numbers = context.parallelize(upTo(8), 4).mapPartitions(app[name])
     expect(await numbers.collect()).toEqual(upTo(8))
     expect(executor.stats().inWorkers).toBe(5)
     // And the fresh one goes on working.
     expect(await context.parallelize(upTo(8), 4).map(app.double).sum()).toBe(56)
-  })
+  }
+
+  test.each([
+    ['by process.exit', 'exitOnce'],
+    ['of an uncaught exception', 'uncaughtOnce'],
+  ] as const)('%s fails its task, which succeeds on a fresh one', (_, name) => succeedsOnAFreshOne(name))
+
+  // Newer versions of V8 end the process now and then, and not the thread: `heapBytes` says so.
+  const isNodeLater = Number.parseInt(process.versions.node) > 20
+  test.skipIf(isNodeLater)(
+    'of lack of memory fails its task, which succeeds on a fresh one (on Node.js 20: later ones may end the process)',
+    () => succeedsOnAFreshOne('outOfMemoryOnce', { heapBytes: 48 * 2 ** 20 }),
+  )
 
   test('always: the job fails with WORKER_FAILED after its tries', async () => {
     open({ threads: 1 }, { taskMaxFailures: 3 })

@@ -60,7 +60,6 @@ export const uncaughtOnce = task('uncaughtOnce', (records, { partition, attempt 
 export const outOfMemoryOnce = task('outOfMemoryOnce', (records, { partition, attempt }) => {
   if (partition !== 1 || attempt > 0) return records
   const held = []
-  // Little at a time: V8 of Node.js 24 ends the process, and not the thread, where much is taken between two looks at the limit.
   for (let i = 0; ; i++) held.push({ i })
 })
 export const failOnce = task('failOnce', (records, { attempt }) => {
