@@ -49,8 +49,7 @@ export async function isStopped({ pid }: ProcessIdentity): Promise<boolean> {
 
 async function linuxBirth(pid: number): Promise<string | undefined> {
   const fields = await linuxFields(String(pid))
-  // What was killed stays listed until its parent has asked for its end.
-  if (fields === undefined || fields[0] === 'Z' || fields[0] === 'X') return undefined
+  if (fields === undefined || hasEnded(fields)) return undefined
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
   return `${boot.trim()} ${await readlink('/proc/self/ns/pid')} ${fields[19] ?? ''}`
 }
@@ -64,6 +63,15 @@ async function linuxFields(path: string): Promise<readonly string[] | undefined>
   } catch {
     return undefined
   }
+}
+
+/**
+ * Whether nothing of a process runs any more, from its state on. What was killed stays listed until its parent has asked for its end;
+ * and its first thread may end (state Z) before the others, which keep its files, locks and ports until the last of them is gone (field 20).
+ */
+function hasEnded(fields: readonly string[]): boolean {
+  const [state = ''] = fields
+  return state === 'X' || (state === 'Z' && Number(fields[17]) <= 1)
 }
 
 async function posixState(pid: number): Promise<string> {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { systemClock } from '../time/system-clock.js'
 import { endProcess, fateOf, ownProcess, systemProcesses } from './process-table.js'
@@ -48,6 +49,36 @@ test.runIf(process.platform === 'linux')(
     await endProcess(identity, systemClock)
   },
 )
+
+/** Has a good deal to give back when it ends, and threads that do so after its first one. */
+const MANY_THREADS = `
+const { Worker } = require('node:worker_threads')
+const code = 'const held = Buffer.alloc(2e7, 1); setInterval(() => held[0]++, 0); require("node:worker_threads").parentPort.postMessage("up")'
+let up = 0
+for (let n = 0; n < 6; n++) new Worker(code, { eval: true }).once('message', () => { if (++up === 6) console.log('up') })`
+
+test.runIf(process.platform === 'linux')(
+  'E7, E8: a process whose first thread has ended is dead when none of its threads runs any more, not before',
+  async () => {
+    for (let n = 0; n < 5; n++) {
+      const child = spawn(process.execPath, ['--eval', MANY_THREADS], { stdio: ['ignore', 'pipe', 'inherit'] })
+      await once(child.stdout, 'data')
+      const pid = child.pid ?? 0
+      const identity = { ...(await ownProcess()), pid, startTime: await systemProcesses().startTimeOf(pid) }
+      await endProcess(identity, { ...systemClock, sleep: () => Promise.resolve() })
+      // The last of them stays listed, as ended, until its parent has asked for it.
+      expect(threadsOf(pid)).toBeLessThanOrEqual(1)
+    }
+  },
+)
+
+function threadsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${String(pid)}/task`).length
+  } catch {
+    return 0
+  }
+}
 
 test('E8: neither this process is ended nor one that is known too little of, or is elsewhere', async () => {
   const own = await ownProcess()

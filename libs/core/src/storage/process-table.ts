@@ -143,8 +143,9 @@ const posix: System = {
 /** Field 22 of `/proc/PID/stat`, in clock ticks since boot. The name before it may hold spaces and brackets. */
 function startTimeIn(stat: string): string {
   const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  // A process that was killed stays listed until its parent has asked for its end.
-  if (state === 'Z' || state === 'X') return GONE
+  // A process that was killed stays listed until its parent has asked for its end. Its first thread may have ended (Z) before
+  // the others (field 20 counts them all), which may still be at a write or a rename: it is gone when the last of them is.
+  if (state === 'X' || (state === 'Z' && Number(fields[16]) <= 1)) return GONE
   return fields[18] ?? UNKNOWN
 }
 
