@@ -115,6 +115,8 @@ export interface FetchAnswer {
   readonly aborted: readonly AbortedTransaction[]
   /** Whole batches, the last one perhaps cut off. */
   readonly records: Uint8Array
+  /** Tells that nobody looks at `records` any more: their memory will hold something else. Need not be called. */
+  readonly release?: (() => void) | undefined
 }
 
 export interface RangeRequest extends CallOptions {

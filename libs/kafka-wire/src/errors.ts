@@ -129,6 +129,13 @@ export function invalid(message: string): SluiceError {
   return new SluiceError({ code: 'ARGUMENT_INVALID', component: COMPONENT, message })
 }
 
+export function chunkIsOver(topic: string, partition: number): SluiceError {
+  return invalid(
+    `a chunk of ${topic}/${String(partition)} is read after the next one was asked for, when its memory may hold that one; read each chunk ` +
+      'to its end before, or keep what pack() gives',
+  )
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -6,6 +6,7 @@ import { codecsOf } from './codecs/codecs.js'
 import { brokerRefused, connectionFailed, lostRangeOf, UNKNOWN_PARTITION } from './errors.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { ReaderParts } from './range-reader.js'
+import type { RecordChunk } from './record.js'
 import { FakeLog } from './testing/fake-log.js'
 import { withRetries } from './waiting.js'
 
@@ -149,6 +150,91 @@ describe('a range', () => {
       ++calls < 4 ? Promise.reject(outOfRange()) : fetch(request),
     )
     expect(await read(parts, { from: 18n, to: 20n })).toEqual([18n, 19n])
+  })
+})
+
+describe('a chunk when the next one is asked for', () => {
+  const range = { topic: 'orders', partition: 3, from: 0n, to: 10n, maxBytes: 100 }
+
+  /** Answers whose memory is written over as soon as it is released. */
+  function reused(): { parts: ReaderParts; released: () => number } {
+    let released = 0
+    const parts = partsOf(logOf(0n, 20n), async (fetch, request) => {
+      const answer = await fetch(request)
+      const records = Uint8Array.from(answer.records)
+      const release = (): void => {
+        released++
+        records.fill(0xaa)
+      }
+      return { ...answer, records, release }
+    })
+    return { parts, released: () => released }
+  }
+
+  it('gives its memory back, once', async () => {
+    const { parts, released } = reused()
+    const texts: (string | null)[] = []
+    for await (const chunk of readRange(parts, range)) {
+      const cursor = chunk.records()
+      while (cursor.next()) texts.push(cursor.valueText)
+      expect(released()).toBe(texts.length - 1)
+    }
+    expect(texts).toEqual(Array.from({ length: 10 }, (_, i) => `value of ${String(i)}`))
+    expect(released()).toBe(10)
+  })
+
+  it('keeps it when a view into it was handed out; copies are no views', async () => {
+    const { parts, released } = reused()
+    const [views, copies]: [unknown[], unknown[]] = [[], []]
+    for await (const chunk of readRange(parts, range)) {
+      const cursor = chunk.records()
+      cursor.next()
+      if (cursor.offset % 2n === 0n) views.push(cursor.key, cursor.value)
+      else copies.push(cursor.keyCopy, cursor.valueCopy)
+    }
+    const recordsOf = (first: number): unknown[] =>
+      [0, 2, 4, 6, 8].flatMap((i) => [Buffer.alloc(4), Buffer.from(`value of ${String(first + i)}`)])
+    expect(views).toEqual(recordsOf(0))
+    expect(copies).toEqual(recordsOf(1))
+    expect(released()).toBe(5)
+  })
+
+  it('is not read any more: that throws, whatever is asked', async () => {
+    const { parts } = reused()
+    const chunks = readRange(parts, range)
+    const chunk = (await chunks.next()).value as RecordChunk
+    const [used, fresh] = [chunk.records(), chunk.records()]
+    expect(used.next()).toBe(true)
+    await chunks.next()
+    const reads = [
+      () => used.next(),
+      () => fresh.next(),
+      () => used.key,
+      () => used.value,
+      () => used.keyCopy,
+      () => used.valueCopy,
+      () => used.keyText,
+      () => used.valueText,
+      () => used.headers,
+      () => used.offset,
+      () => used.timestampMs,
+      () => chunk.records(),
+      () => chunk.count(),
+      () => chunk.pack(),
+    ]
+    for (const each of reads) expect(each).toThrow('after the next one was asked for')
+    await chunks.return()
+  })
+
+  it('is still there for one who leaves the loop', async () => {
+    const { parts, released } = reused()
+    const kept: RecordChunk[] = []
+    for await (const chunk of readRange(parts, range)) {
+      kept.push(chunk)
+      break
+    }
+    expect(kept[0]?.count()).toBe(1)
+    expect(released()).toBe(0)
   })
 })
 

@@ -7,6 +7,7 @@ import { invalid, offsetsLost, timedOut } from './errors.js'
 import { batchesOf } from './record-batches.js'
 import type { Batches } from './record-batches.js'
 import { recordChunk } from './record-chunk.js'
+import type { EndingChunk } from './record-chunk.js'
 import type { RecordChunk } from './record.js'
 import { mayPass } from './waiting.js'
 
@@ -31,8 +32,10 @@ export interface ReaderParts {
 }
 
 interface Read {
-  readonly chunk: RecordChunk
+  readonly chunk: EndingChunk
   readonly hasRecords: boolean
+  /** See {@link FetchAnswer}. */
+  readonly release: FetchAnswer['release']
 }
 
 export async function* readRange(
@@ -52,9 +55,10 @@ export async function* readRange(
   try {
     let ahead = from < to ? outcome(reader.next(from)) : undefined
     while (ahead !== undefined) {
-      const { chunk, hasRecords } = unwrap(await ahead)
+      const { chunk, hasRecords, release } = unwrap(await ahead)
       ahead = chunk.position < to ? outcome(reader.next(chunk.position)) : undefined
       if (hasRecords) yield chunk
+      if (chunk.end()) release?.()
     }
   } finally {
     signal?.removeEventListener('abort', onAbort)
@@ -133,10 +137,10 @@ class RangeReader {
     return this.#parts.client.fetch({ topic, partition, offset, isolation, maxBytes, maxWaitMs, timeoutMs, signal })
   }
 
-  #read({ records }: FetchAnswer, { batches, position }: Batches): Read {
+  #read({ records, release }: FetchAnswer, { batches, position }: Batches): Read {
     const { codecs } = this.#parts
     const chunk = recordChunk({ range: this.#request, batches, position, sizeBytes: records.byteLength, codecs })
-    return { chunk, hasRecords: batches.length > 0 }
+    return { chunk, hasRecords: batches.length > 0, release }
   }
 
   /** A changed leader may not know the latest end for a moment: only what the partition's ends prove is lost. */

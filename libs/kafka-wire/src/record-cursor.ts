@@ -4,7 +4,7 @@
  */
 import type { Codecs } from './codecs/codecs.js'
 import { decompress } from './codecs/codecs.js'
-import { corrupt } from './errors.js'
+import { chunkIsOver, corrupt } from './errors.js'
 import type { Batch } from './record-batches.js'
 import type { RecordCursor, RecordHeader } from './record.js'
 
@@ -18,6 +18,8 @@ export interface CursorParts {
 }
 
 export class BatchCursor implements RecordCursor {
+  /** Whether somebody got a view into the bytes, who may keep that. */
+  isViewed = false
   readonly #parts: CursorParts
   #nextBatch = 0
   #batch: Batch | undefined
@@ -28,6 +30,7 @@ export class BatchCursor implements RecordCursor {
   /** Where the next record begins. A varint that is read moves it. */
   #at = 0
   #lastDelta = -1
+  #isOver = false
 
   // Of the record on which the cursor stands: where its parts are. A length of -1 is null.
   #timestampAt = 0
@@ -70,36 +73,61 @@ export class BatchCursor implements RecordCursor {
   }
 
   get key(): Buffer | null {
-    return this.#keyLength < 0 ? null : this.#bytes.subarray(this.#keyAt, this.#keyAt + this.#keyLength)
+    return this.#view(this.#keyAt, this.#keyLength)
   }
 
   get value(): Buffer | null {
-    return this.#valueLength < 0 ? null : this.#bytes.subarray(this.#valueAt, this.#valueAt + this.#valueLength)
+    return this.#view(this.#valueAt, this.#valueLength)
+  }
+
+  get keyCopy(): Buffer | null {
+    return this.#copy(this.#keyAt, this.#keyLength)
+  }
+
+  get valueCopy(): Buffer | null {
+    return this.#copy(this.#valueAt, this.#valueLength)
   }
 
   get keyText(): string | null {
-    return this.#keyLength < 0 ? null : this.#bytes.toString('utf8', this.#keyAt, this.#keyAt + this.#keyLength)
+    return this.#keyLength < 0
+      ? this.#nothing()
+      : this.#bytes.toString('utf8', this.#keyAt, this.#keyAt + this.#keyLength)
   }
 
   get valueText(): string | null {
-    return this.#valueLength < 0 ? null : this.#bytes.toString('utf8', this.#valueAt, this.#valueAt + this.#valueLength)
+    return this.#valueLength < 0
+      ? this.#nothing()
+      : this.#bytes.toString('utf8', this.#valueAt, this.#valueAt + this.#valueLength)
   }
 
   get headers(): readonly RecordHeader[] {
+    if (this.#isOver) throw this.#over()
     const next = this.#at
     this.#at = this.#valueAt + Math.max(this.#valueLength, 0)
     const headers: RecordHeader[] = []
     for (let left = this.#readVarint(); left > 0; left--) {
       const name = this.#readBytes()
       if (name === null) throw this.#damaged()
-      headers.push({ name: name.toString(), value: this.#readBytes() })
+      const value = this.#readBytes()
+      headers.push({ name: name.toString(), value: value && Buffer.from(value) })
     }
     if (this.#at !== this.#end) throw this.#damaged()
     this.#at = next
     return headers
   }
 
+  #view(at: number, length: number): Buffer | null {
+    if (length < 0) return this.#nothing()
+    this.isViewed = true
+    return this.#bytes.subarray(at, at + length)
+  }
+
+  #copy(at: number, length: number): Buffer | null {
+    return length < 0 ? this.#nothing() : Buffer.from(this.#bytes.subarray(at, at + length))
+  }
+
   #openNextBatch(): boolean {
+    if (this.#isOver) throw this.#over()
     const batch = this.#parts.batches[this.#nextBatch++]
     if (batch === undefined) {
       this.#leaveBatch()
@@ -164,8 +192,26 @@ export class BatchCursor implements RecordCursor {
   }
 
   #current(): Batch {
+    if (this.#isOver) throw this.#over()
     if (this.#batch === undefined) throw new RangeError('the cursor stands on no record')
     return this.#batch
+  }
+
+  /** The bytes may be something else from now on. */
+  end(): void {
+    this.#leaveBatch()
+    this.#keyLength = this.#valueLength = -1
+    this.#isOver = true
+  }
+
+  #nothing(): null {
+    if (this.#isOver) throw this.#over()
+    return null
+  }
+
+  #over(): Error {
+    const { topic, partition } = this.#parts
+    return chunkIsOver(topic, partition)
   }
 
   #damaged(): Error {

@@ -2,7 +2,7 @@
 
 export interface RecordHeader {
   readonly name: string
-  /** A view, as {@link RecordCursor.value}. */
+  /** In a buffer of its own. */
   readonly value: Buffer | null
 }
 
@@ -19,6 +19,10 @@ export interface RecordCursor {
   readonly key: Buffer | null
   /** A view, as `key`. */
   readonly value: Buffer | null
+  /** The key in a buffer of its own. */
+  readonly keyCopy: Buffer | null
+  /** The value in a buffer of its own. */
+  readonly valueCopy: Buffer | null
   /** The key as UTF-8 text, with bytes that are none as U+FFFD. Keeps nothing else in memory. */
   readonly keyText: string | null
   /** The value as text, as `keyText`. */
@@ -27,6 +31,10 @@ export interface RecordCursor {
   readonly headers: readonly RecordHeader[]
 }
 
+/**
+ * A chunk of `readRange` is over when the next one is asked for: its memory is used again then, unless a view into it was handed out
+ * (`key`, `value`), and it throws `ARGUMENT_INVALID` when it is read on.
+ */
 export interface RecordChunk {
   readonly topic: string
   readonly partition: number

@@ -21,6 +21,11 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
   }
   export default RequestQueue
 }
+declare module 'kafkajs/src/network/socketFactory.js' {
+  import type { ISocketFactory } from 'kafkajs'
+  const socketFactory: () => ISocketFactory
+  export default socketFactory
+}
 declare module 'kafkajs/src/network/connection.js' {
   const Connection: { readonly prototype: object }
   export default Connection

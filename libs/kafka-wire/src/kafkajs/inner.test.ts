@@ -217,3 +217,21 @@ it('keeps no connection whose socket is gone', async () => {
   await retire(cluster, new Error('enough'))
   server.close()
 })
+
+it('makes no copy of an answer that comes as one piece, also after others', async () => {
+  const connection = await connectionTo(1)
+  const fulfilled: Buffer[] = []
+  Object.assign(connection, {
+    requestQueue: { fulfillRequest: ({ payload }: { payload: Buffer }) => fulfilled.push(payload) },
+    ...{ chunks: [], bytesBuffered: 0, bytesNeeded: 4 },
+  })
+  const answers = [1, 2, 3].map((fill) => {
+    const bytes = Buffer.alloc(4 + 4 + 100, fill)
+    bytes.writeInt32BE(104, 0)
+    return bytes
+  })
+  const [whole, halved, last] = answers as [Buffer, Buffer, Buffer]
+  for (const part of [whole, halved.subarray(0, 50), halved.subarray(50), last]) connection.processData(part)
+  expect(fulfilled).toEqual(answers.map((bytes) => bytes.subarray(8)))
+  expect(fulfilled.map(({ buffer }) => buffer === whole.buffer || buffer === last.buffer)).toEqual([true, false, true])
+})

@@ -51,6 +51,7 @@ export interface ConnectionState extends Connection {
   chunks: Buffer[]
   bytesBuffered: number
   bytesNeeded: number
+  processData(data: Buffer): void
 }
 
 interface TopicAnswer {
@@ -244,6 +245,7 @@ export function mendKafkajs(): void {
   mendTimers()
   mendTimeOuts()
   mendConnect()
+  mendCopies()
 }
 
 /**
@@ -296,6 +298,16 @@ function mendConnect(): void {
     const attempt = connect.call(this).finally(() => connecting.delete(this))
     connecting.set(this, attempt)
     return attempt
+  }
+}
+
+/** Of an answer that comes as one piece, kafkajs makes a copy: it puts together what is left of the one before, which is nothing, and that. */
+function mendCopies(): void {
+  const prototype = InnerConnection.prototype as ConnectionState
+  const process = prototype.processData
+  prototype.processData = function (this: ConnectionState, data: Buffer) {
+    if (this.bytesBuffered === 0) this.chunks = []
+    process.call(this, data)
   }
 }
 

@@ -18,6 +18,8 @@ import type {
 import { compressionsOf } from '../codecs/codecs.js'
 import { byTopic } from '../offsets.js'
 import { silentBrokerOf, toSluice, typeOf } from './failures.js'
+import { AnswerBuffers } from './answer-buffers.js'
+import { framedSockets } from './framed-socket.js'
 import { connectionsOf, createCluster, dropConnection, dropConnections, retire } from './inner.js'
 import type { Broker, Cluster } from './inner.js'
 import { KafkajsGroup } from './kafkajs-group.js'
@@ -60,10 +62,11 @@ class KafkajsAdapter implements Adapter<WireProducer> {
 
   constructor(options: KafkajsClientOptions, parts: AdapterParts) {
     this.compression = compressionsOf(parts.codecs)
-    const kafka = newKafka(options)
+    const buffers = new AnswerBuffers()
+    const kafka = newKafka(options, buffers)
     this.#kafka = kafka
     this.#cluster = createCluster(kafka)
-    this.#fetcher = new KafkajsFetcher(this.#cluster, parts)
+    this.#fetcher = new KafkajsFetcher(this.#cluster, parts, buffers)
     // Records must not wait behind fetches, nor look-ups behind records.
     this.#wire = new KafkajsWire(createCluster(kafka), parts)
     this.producers = new WireProducers({ ...parts, wire: this.#wire, dialect: options.transactions })
@@ -189,21 +192,17 @@ class KafkajsAdapter implements Adapter<WireProducer> {
   }
 }
 
-function newKafka({
-  brokers,
-  clientId,
-  ssl,
-  sasl,
-  connectTimeoutMs,
-  callTimeoutMs,
-  logger,
-}: KafkajsClientOptions): Kafka {
+function newKafka(
+  { brokers, clientId, ssl, sasl, connectTimeoutMs, callTimeoutMs, logger }: KafkajsClientOptions,
+  buffers: AnswerBuffers,
+): Kafka {
   return new kafkajs.Kafka({
     brokers: [...brokers],
     clientId: clientId ?? DEFAULT_CLIENT_ID,
     connectionTimeout: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     // One that nobody answers must not take longer than all tries together.
     requestTimeout: callTimeoutMs ?? CALL_TIMEOUT_MS,
+    socketFactory: framedSockets(buffers),
     ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl }),
     // We try again ourselves, by a deadline; but each of the given brokers gets its chance.

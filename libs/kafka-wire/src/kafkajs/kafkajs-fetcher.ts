@@ -4,6 +4,7 @@ import type { AdapterParts } from '../adapter.js'
 import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../fetch-wire.js'
 import { within } from '../waiting.js'
 import type { WithinOptions } from '../waiting.js'
+import type { AnswerBuffers } from './answer-buffers.js'
 import { errorOfCode, sendRaw } from './inner.js'
 import type { Broker, Cluster, Connection } from './inner.js'
 
@@ -14,11 +15,18 @@ const FETCH_CONNECTION = 1
 export class KafkajsFetcher {
   readonly #cluster: Cluster
   readonly #limits: WithinOptions
+  readonly #buffers: AnswerBuffers | undefined
   readonly #leaders = new Map<string, ReadonlyMap<number, number>>()
   #lookUps: Promise<unknown> = Promise.resolve()
 
-  constructor(cluster: Cluster, { clock, timeoutMs }: Pick<AdapterParts, 'clock' | 'timeoutMs'>) {
+  /** Answers to fetches give their memory back to `buffers`. */
+  constructor(
+    cluster: Cluster,
+    { clock, timeoutMs }: Pick<AdapterParts, 'clock' | 'timeoutMs'>,
+    buffers?: AnswerBuffers,
+  ) {
     this.#cluster = cluster
+    this.#buffers = buffers
     this.#limits = { clock, timeoutMs, signal: undefined, doing: 'looking up who leads' }
   }
 
@@ -31,7 +39,7 @@ export class KafkajsFetcher {
       const bytes = await sendRaw(connection, FETCH, encodeFetch(request))
       const { errorCode, answer } = decodeFetch(bytes)
       if (errorCode !== 0) throw errorOfCode(errorCode)
-      return answer
+      return { ...answer, release: () => this.#buffers?.giveBack(bytes) }
     } catch (error) {
       this.forget(topic)
       throw error

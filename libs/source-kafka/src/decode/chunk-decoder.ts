@@ -107,8 +107,8 @@ class ChunkDecoder<T> {
       partition: chunk.partition,
       offset: cursor.offset,
       timestamp: cursor.timestampMs,
-      key: copyOf(cursor.key),
-      value: copyOf(cursor.value),
+      key: cursor.keyCopy,
+      value: cursor.valueCopy,
       headers: headersOf(cursor),
       message: messageOf(error),
     })
@@ -139,14 +139,9 @@ function decodeFailed(part: string, error: unknown): Error {
 
 const NO_HEADERS: readonly RecordHeader[] = []
 
-/** In buffers of their own. */
 function headersOf(cursor: RecordCursor): readonly RecordHeader[] {
   const { headers } = cursor
-  return headers.length === 0 ? NO_HEADERS : headers.map(({ name, value }) => ({ name, value: copyOf(value) }))
-}
-
-function copyOf(view: Buffer | null): Buffer | null {
-  return view === null ? null : Buffer.from(view)
+  return headers.length === 0 ? NO_HEADERS : headers
 }
 
 function keptView(): SluiceError {

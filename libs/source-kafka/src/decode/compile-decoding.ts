@@ -43,7 +43,6 @@ interface Callees {
   readonly decodeValue: ((data: never) => unknown) | undefined
   readonly handler: ((record: never) => unknown) | undefined
   readonly prepare: ((cursor: RecordCursor) => Promise<void> | undefined) | undefined
-  readonly copy: (view: Buffer) => Buffer
   readonly headersOf: (cursor: RecordCursor) => unknown
   readonly decodeFailed: (part: string, error: unknown) => Error
   readonly keptView: () => Error
@@ -54,7 +53,6 @@ const CALLEES = [
   'decodeValue',
   'handler',
   'prepare',
-  'copy',
   'headersOf',
   'decodeFailed',
   'keptView',
@@ -77,7 +75,6 @@ export function compileLoop(
     decodeValue: decodeOf(value),
     handler,
     prepare,
-    copy: (view) => Buffer.from(view),
     ...helpers,
   }
   return make(...CALLEES.map((name) => callees[name]))
@@ -143,11 +140,19 @@ const PLAIN = `out[made] = { topic: place.topic, partition: place.partition, off
           key: view.key, value: view.value, headers: view.headers }
         made++`
 
+/** Of the cursor's properties for a key or value. */
+const SUFFIXES: Readonly<Record<PartKind, string>> = {
+  text: 'Text',
+  'plain-text': 'Text',
+  bytes: '',
+  view: '',
+  copy: 'Copy',
+}
+
 function partSource(part: 'key' | 'value', decode: string, kind: PartKind): string {
-  const data = `this.#cursor.${kind === 'text' || kind === 'plain-text' ? `${part}Text` : part}`
-  if (kind === 'view' || kind === 'plain-text') return `return ${data}`
-  const make = kind === 'copy' ? 'copy' : decode
+  const data = `this.#cursor.${part}${SUFFIXES[kind]}`
+  if (kind === 'view' || kind === 'plain-text' || kind === 'copy') return `return ${data}`
   return `const data = ${data}
     if (data === null) return null
-    try { return ${make}(data) } catch (error) { throw decodeFailed('${part}', error) }`
+    try { return ${decode}(data) } catch (error) { throw decodeFailed('${part}', error) }`
 }

@@ -22,9 +22,13 @@ function chunkOf(values: readonly (string | null)[], headerError?: Error): Recor
         },
         timestampMs: 1,
         key: null,
+        keyCopy: null,
         keyText: null,
         get value() {
           return value()
+        },
+        get valueCopy() {
+          return Buffer.from(value() ?? 'none')
         },
         get valueText() {
           return value()?.toString() ?? null
