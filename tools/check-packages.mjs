@@ -5,14 +5,22 @@
  *
  * Run after a build: `node tools/check-packages.mjs`.
  */
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 
 const root = resolve(import.meta.dirname, '..')
 const bin = (name) => join(root, 'node_modules', '.bin', name)
-const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
+/** Resolves with what it prints, and rejects with that. */
+async function run(command, args, cwd = root) {
+  try {
+    return (await promisify(execFile)(command, args, { cwd, maxBuffer: 2 ** 26 })).stdout
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')} failed:\n${error.stdout ?? ''}${error.stderr ?? error.message}`)
+  }
+}
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
 
 /** Optional peers that an entry imports as it loads, so that apps which use it can be bundled. */
@@ -54,15 +62,15 @@ function withOwnNeeds(each, packages, found = new Set()) {
   return [...found]
 }
 
-/** Installs packages in an empty project, and uses every entry of those in `used` there. */
-function installInEmptyProject(packages, used, folder) {
+/** Installs packages in an empty project, and uses every entry of those in `used` there; resolves with what there is to tell. */
+async function installInEmptyProject(packages, used, folder) {
   const peers = Object.entries(NEEDED_PEERS)
     .filter(([name]) => packages.some(({ manifest }) => name in (manifest.peerDependencies ?? {})))
     .map(([name, version]) => `${name}@${version}`)
   mkdirSync(folder)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
   const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error']
-  run('npm', ['install', ...options, ...packages.map(({ tarball }) => tarball), ...peers, ...COMPILERS], folder)
+  await run('npm', ['install', ...options, ...packages.map(({ tarball }) => tarball), ...peers, ...COMPILERS], folder)
   const entries = used.flatMap(entriesOf)
   const names = entries.map((_, index) => `entry${index}`)
   const lines = entries.map((entry, index) => `import * as ${names[index]} from '${entry}'`)
@@ -71,35 +79,55 @@ function installInEmptyProject(packages, used, folder) {
   const strictness = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false }
   const compilerOptions = { ...strictness, module: 'nodenext', target: 'es2023', types: [] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
-  compile(folder)
+  const told = [await compile(folder)]
   for (const entry of entries) {
-    run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
-    console.log(`imports: ${entry}`)
+    await run(process.execPath, ['--input-type=module', '--eval', `await import('${entry}')`], folder)
+    told.push(`imports: ${entry}\n`)
   }
   for (const command of used.flatMap(({ manifest }) => Object.keys(manifest.bin ?? {}))) {
-    const help = execFileSync(join(folder, 'node_modules', '.bin', command), ['--help'], { encoding: 'utf8' })
+    const help = await run(join(folder, 'node_modules', '.bin', command), ['--help'])
     if (!help.startsWith(`usage: ${command} `)) throw new Error(`${command} --help does not tell its usage:\n${help}`)
-    console.log(`runs: ${command}`)
+    told.push(`runs: ${command}\n`)
   }
+  return told.join('')
 }
 
-function compile(folder) {
+async function compile(folder) {
+  let told = ''
   for (const compiler of [bin('tsc'), join(folder, 'node_modules/.bin/tsc')]) {
-    run(compiler, ['--version'], folder)
-    run(compiler, [], folder)
+    told += `compiles: ${await run(compiler, ['--version'], folder)}${await run(compiler, [], folder)}`
   }
+  return told
+}
+
+async function check(each, packages, folder) {
+  const told = [`package: ${each.manifest.name}\n`]
+  told.push(await run(bin('publint'), ['run', each.tarball, '--strict']))
+  told.push(await run(bin('attw'), [each.tarball, '--profile', 'esm-only', '--format', 'ascii']))
+  told.push(await installInEmptyProject(withOwnNeeds(each, packages), [each], folder))
+  console.log(told.join(''))
+}
+
+/** As many at a time as there are processors. */
+async function checkAll(packages, folder) {
+  const waiting = [...packages.entries()]
+  const lane = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      await check(next[1], packages, join(folder, String(next[0])))
+    }
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, lane))
 }
 
 /** Connectors that got a copy of core of their own, as package managers give it to them now and then. */
-function withTwoCopies(packages, folder) {
+async function withTwoCopies(packages, folder) {
   const modules = (name) => join(folder, 'node_modules', name)
   for (const { manifest } of packages) {
     if (manifest.peerDependencies?.['@sluice/core'] === undefined) continue
     cpSync(modules('@sluice/core'), join(modules(manifest.name), 'node_modules/@sluice/core'), { recursive: true })
   }
   writeFileSync(join(folder, 'consumer.ts'), TWO_COPIES)
-  compile(folder)
-  run(process.execPath, ['--no-warnings', 'consumer.js'], folder)
+  return `${await compile(folder)}${await run(process.execPath, ['--no-warnings', 'consumer.js'], folder)}`
 }
 
 const TWO_COPIES = `import { milliseconds, nodeFileSystem, StreamingContext } from '@sluice/core'
@@ -131,16 +159,10 @@ console.log('two copies of core: ' + text)
 const top = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
 try {
   const packages = publicPackages().map((each) => ({ ...each, tarball: pack(each, top) }))
-  for (const [index, each] of packages.entries()) {
-    console.log(`package: ${each.manifest.name}`)
-    run(bin('publint'), ['run', each.tarball, '--strict'])
-    run(bin('attw'), [each.tarball, '--profile', 'esm-only', '--format', 'ascii'])
-    installInEmptyProject(withOwnNeeds(each, packages), [each], join(top, String(index)))
-  }
-  console.log('all packages')
+  await checkAll(packages, top)
   const together = join(top, 'together')
-  installInEmptyProject(packages, packages, together)
-  withTwoCopies(packages, together)
+  console.log(`all packages\n${await installInEmptyProject(packages, packages, together)}`)
+  console.log(await withTwoCopies(packages, together))
 } finally {
   rmSync(top, { recursive: true, force: true })
 }
