@@ -58,13 +58,20 @@ export default {
       to: { path: '^tools/services/' },
     },
     {
+      name: 'doc-blocks-for-tests',
+      comment: 'tools/doc-blocks runs what the documentation shows: only tests import it.',
+      severity: 'error',
+      from: { pathNot: [TEST_FILE, '^tools/doc-blocks/'] },
+      to: { path: '^tools/doc-blocks/' },
+    },
+    {
       name: 'no-deep-import',
       comment: 'A package is imported by name, and only by what its "exports" names.',
       severity: 'error',
       from: { path: '^(libs|apps|tools)/([^/]+)/' },
       to: {
         path: '^(libs|apps|tools)/[^/]+/',
-        pathNot: ['^$1/$2/', '^libs/[^/]+/src/[^/]+[.]ts$', '^tools/services/src/index[.]ts$'],
+        pathNot: ['^$1/$2/', '^libs/[^/]+/src/[^/]+[.]ts$', '^tools/(doc-blocks|services)/src/index[.]ts$'],
       },
     },
     {

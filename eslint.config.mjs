@@ -13,14 +13,15 @@ const packageLayers = {
   'type:connector': ['type:wire', 'type:core'],
   'type:app': ['type:connector', 'type:wire', 'type:core', 'type:testkit'],
   'type:services': [],
+  'type:doc-blocks': [],
   'type:generators': [],
   'type:bench': ['*'],
 }
 
-/** Tests may start real servers, too. */
+/** Tests may start real servers, and run what the documentation shows, too. */
 const packageLayersInTests = Object.fromEntries(
   Object.entries({ ...packageLayers, 'type:connector': ['type:wire', 'type:core', 'type:testkit'] }).map(
-    ([tag, layers]) => [tag, [...layers, 'type:services']],
+    ([tag, layers]) => [tag, [...layers, 'type:services', 'type:doc-blocks']],
   ),
 )
 
@@ -57,7 +58,12 @@ export default defineConfig(
     },
   },
   {
-    files: ['libs/*/src/**/*.ts', 'apps/*/src/**/*.ts', 'bench/**/*.ts', 'tools/{generators,services}/**/*.ts'],
+    files: [
+      'libs/*/src/**/*.ts',
+      'apps/*/src/**/*.ts',
+      'bench/**/*.ts',
+      'tools/{doc-blocks,generators,services}/**/*.ts',
+    ],
     rules: { '@nx/enforce-module-boundaries': moduleBoundaries(packageLayers) },
   },
   {

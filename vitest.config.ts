@@ -22,7 +22,7 @@ const packageRoots = ['libs', 'apps']
 const projectRoots = [
   ...packageRoots,
   ...['bench', 'docs'].map((name) => ({ name, root: join(import.meta.dirname, name) })),
-  ...['generators', 'services'].map((name) => ({ name, root: join(import.meta.dirname, 'tools', name) })),
+  ...['doc-blocks', 'generators', 'services'].map((name) => ({ name, root: join(import.meta.dirname, 'tools', name) })),
 ]
 
 export default defineConfig({

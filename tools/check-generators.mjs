@@ -100,6 +100,7 @@ async function check(folder) {
   const [summary = 'no summary'] = /^\d+ passed, \d+ failed, \d+ skipped$/m.exec(printed) ?? []
   if (!/^\d{2,} passed, 0 failed, 0 skipped$/.test(summary)) throw new Error(`the tests: ${summary}\n${printed}`)
   console.log(summary)
+  await run('examples of their READMEs', folder, 'vitest', ['run', '--project', 'docs', 'every-block'])
 }
 
 /** Packed as it would be published, too. */

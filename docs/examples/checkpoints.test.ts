@@ -1,24 +1,22 @@
 /** Runs the examples of checkpoints.md, and provokes the errors that it shows. */
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
+import { blocksOf, quotedBlock } from '@sluice/doc-blocks'
 import { expect, test } from 'vitest'
 import { milliseconds, StreamingContext, type StreamingContextOptions } from '@sluice/core'
 import { ManualClock, memoryFileSystem } from '@sluice/core/testing'
 import { changedState, exactMessages, pricedOnce, tellResumption, wordCounts } from './checkpoints.js'
 import { BrokerReceiver, type Client } from './receiver-class.js'
 
-const page = readFile(new URL('../checkpoints.md', import.meta.url), 'utf8')
-const collapse = (code: string): string => code.replace(/\s+/g, ' ').trim()
-const blocks = async (language: string): Promise<string[]> =>
-  [...(await page).matchAll(/^```(\w+)\n([^]*?)^```$/gm)].flatMap(([, kind, code = '']) =>
-    kind === language ? [code.trim()] : [],
-  )
+const messages = blocksOf('docs/checkpoints.md').flatMap(({ language, source }) =>
+  language === 'text' ? [source.trim()] : [],
+)
 
-test('every example of checkpoints.md is one that runs', async () => {
-  const source = collapse(await readFile(new URL('checkpoints.ts', import.meta.url), 'utf8'))
-  const shown = await blocks('ts')
-  expect(shown).toHaveLength(5)
-  for (const code of shown) expect(source).toContain(collapse(code))
+test('the examples of checkpoints.md are those that run here', () => {
+  quotedBlock('docs/checkpoints.md', 'wordCounts', 'docs/examples/checkpoints.ts')
+  quotedBlock('docs/checkpoints.md', 'tellResumption', 'docs/examples/checkpoints.ts')
+  quotedBlock('docs/checkpoints.md', 'exactMessages', 'docs/examples/checkpoints.ts')
+  quotedBlock('docs/checkpoints.md', 'pricedOnce', 'docs/examples/checkpoints.ts')
+  quotedBlock('docs/checkpoints.md', 'changedState', 'docs/examples/checkpoints.ts')
 })
 
 interface World {
@@ -180,5 +178,5 @@ test('the errors that the page shows are those that are thrown', async () => {
   await losing.start()
   await here.put('a.txt', 'gone\n')
   await here.clock.advance(1_000)
-  expect([...thrown, await ended]).toEqual(await blocks('text'))
+  expect([...thrown, await ended]).toEqual(messages)
 })

@@ -1,5 +1,5 @@
 /** Runs the examples of the documentation. */
-import { readFile } from 'node:fs/promises'
+import { quotedBlock } from '@sluice/doc-blocks'
 import { describe, expect, test } from 'vitest'
 import { seconds, SluiceError, StreamingContext, type DStream } from '@sluice/core'
 import { ManualClock } from '@sluice/core/testing'
@@ -178,12 +178,11 @@ sinkConformance<Payment>({
   skip: [{ test: 'the records of a partition keep their order', reason: 'accounts have none' }],
 })
 
-test('the examples in the text are those that run', async () => {
-  const read = (name: string): Promise<string> => readFile(new URL(name, import.meta.url), 'utf8')
-  const text = await read('../custom-sources.md')
-  const shown = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source)
-  const names = ['receiver-class', 'receiver-generator', 'receiver-readable', 'receiver-packed', 'direct-source']
-  expect(shown).toEqual(await Promise.all(names.map((name) => read(`./${name}.ts`))))
-  const sinks = [...(await read('../custom-sinks.md')).matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source)
-  expect(sinks).toEqual([await read('./sink-ledger.ts')])
+test('the examples of custom-sources.md and custom-sinks.md are those that run here', () => {
+  quotedBlock('docs/custom-sources.md', 'BrokerReceiver', 'docs/examples/receiver-class.ts')
+  quotedBlock('docs/custom-sources.md', 'pollEvents', 'docs/examples/receiver-generator.ts')
+  quotedBlock('docs/custom-sources.md', 'jsonLinesOf', 'docs/examples/receiver-readable.ts')
+  quotedBlock('docs/custom-sources.md', 'LineFeedReceiver', 'docs/examples/receiver-packed.ts')
+  quotedBlock('docs/custom-sources.md', 'eventLogSource', 'docs/examples/direct-source.ts')
+  quotedBlock('docs/custom-sinks.md', 'accountSink', 'docs/examples/sink-ledger.ts')
 })

@@ -1,5 +1,6 @@
 /** Runs the examples of operators.md. */
 import { readFile } from 'node:fs/promises'
+import { quotedBlock, runBlock } from '@sluice/doc-blocks'
 import { expect, test } from 'vitest'
 import type { Sink } from '@sluice/core'
 import { runBatches } from '@sluice/core/testing'
@@ -11,10 +12,20 @@ test('every example of operators.md is one that runs', async () => {
   const page = await readFile(new URL('../operators.md', import.meta.url), 'utf8')
   const source = collapse(await readFile(new URL('operators.ts', import.meta.url), 'utf8'))
   const cells = page.split('\n').flatMap((line) => /^\|.*\| `([^|]+)`\s+\|$/.exec(line)?.[1] ?? [])
-  const blocks = [...page.matchAll(/```ts\n([^]*?)```/g)].slice(1).map(([, code]) => (code ?? '').trim())
   expect(cells.length).toBeGreaterThan(30)
-  expect(blocks).toHaveLength(3)
-  for (const code of [...cells, ...blocks]) expect(source).toContain(collapse(code))
+  for (const code of cells) expect(source).toContain(collapse(code))
+  quotedBlock('docs/operators.md', 'allowed', 'docs/examples/operators.ts')
+  quotedBlock('docs/operators.md', 'lastFiveMinutes', 'docs/examples/operators.ts')
+  quotedBlock('docs/operators.md', 'counted', 'docs/examples/operators.ts')
+})
+
+test('what they begin with is a program', async () => {
+  const { stdout } = await runBlock('docs/operators.md', 'hashPartitioner', {
+    changes: { 'seconds(1)': 'milliseconds(50)', 'seconds,': 'milliseconds,' },
+    last: 'pairs.join(names).print()\nawait ssc.start()\nawait ssc.awaitTermination()',
+    until: (printed) => printed.includes('(be,'),
+  })
+  expect(stdout).toContain('(be,(1,verb))')
 })
 
 test('they give what the page says', async () => {

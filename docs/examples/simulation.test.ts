@@ -1,30 +1,24 @@
 /** Runs the examples of simulation.md, and finds the bug that it shows. */
-import { readFile } from 'node:fs/promises'
+import { blocksOf, quotedBlock } from '@sluice/doc-blocks'
 import { expect, test } from 'vitest'
 import { simulate, SimulationFailure } from '@sluice/testkit'
 import { invoices, relabelled, safeInvoices } from './simulation.js'
 
-const page = readFile(new URL('../simulation.md', import.meta.url), 'utf8')
-const collapse = (code: string): string => code.replace(/\s+/g, ' ').trim()
-const blocks = async (language: string): Promise<string[]> =>
-  [...(await page).matchAll(/^```(\w+)\n([^]*?)^```$/gm)].flatMap(([, kind, code = '']) =>
-    kind === language ? [code.trim()] : [],
-  )
-
-test('every example of simulation.md is one that runs', async () => {
-  const sources = await Promise.all(
-    ['simulation.ts', 'simulation.test.ts'].map((name) => readFile(new URL(name, import.meta.url), 'utf8')),
-  )
-  const source = collapse(sources.join('\n'))
-  const shown = await blocks('ts')
-  expect(shown).toHaveLength(6)
-  for (const code of shown) expect(source).toContain(collapse(code))
+test('the examples of simulation.md are those that run here', () => {
+  quotedBlock('docs/simulation.md', 'export const invoices', 'docs/examples/simulation.ts')
+  quotedBlock('docs/simulation.md', 'export const safeInvoices', 'docs/examples/simulation.ts')
+  quotedBlock('docs/simulation.md', 'numbered without a gap', 'docs/examples/simulation.test.ts')
+  quotedBlock('docs/simulation.md', 'sinkAppliesThenFails', 'docs/examples/simulation.test.ts')
+  quotedBlock('docs/simulation.md', 'export const relabelled', 'docs/examples/simulation.ts')
+  quotedBlock('docs/simulation.md', 'every order has its label once', 'docs/examples/simulation.test.ts')
 })
 
 test('numbers that a variable counts begin anew after a crash, and the page shows how that is told', async () => {
   const failure = await simulate(invoices, { seed: 1 }).catch((error: unknown) => error)
   expect(failure).toBeInstanceOf(SimulationFailure)
-  const [shown] = await blocks('text')
+  const shown = blocksOf('docs/simulation.md')
+    .find(({ language }) => language === 'text')
+    ?.source.trim()
   const { message } = failure as SimulationFailure
   // Numbers of events, and when it comes, are of this engine; another one does other I/O before.
   const withoutNumbers = (text = ''): string => text.replaceAll(/\d+/g, '#')

@@ -1,16 +1,16 @@
 /** Both loops of docs/coming-from-kafkajs.md count the same topic, as they stand there. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { StreamingContext } from '@sluice/core'
+import { importBlock } from '@sluice/doc-blocks'
 import { describeWithServices, kafkaJsConfig, makeTopic } from '@sluice/services'
 import { Kafka, logLevel, type Consumer } from 'kafkajs'
 import { MongoClient, type Collection } from 'mongodb'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
-const PAGE = fileURLToPath(new URL('../../../docs/coming-from-kafkajs.md', import.meta.url))
-const folder = mkdtempSync(join(fileURLToPath(new URL('..', import.meta.url)), 'out-'))
+const folder = mkdtempSync(join(tmpdir(), 'sluice-docs-'))
 afterAll(() => {
   rmSync(folder, { recursive: true })
 })
@@ -30,15 +30,8 @@ const DATABASE = `docs_kafkajs_${String(process.pid)}`
 const TOPIC = `docs-kafkajs-${String(process.pid)}`
 const LONG_MS = 120_000
 
-/** The example that has `name`, of a topic and a database of this test. */
-async function example(name: keyof Examples): Promise<Examples> {
-  const all = [...readFileSync(PAGE, 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source = '']) => source)
-  const source = all.find((each) => each.includes(`function ${name}(`)) ?? ''
-  expect(source).toContain(`'orders'`)
-  const file = join(folder, `${name}.ts`)
-  writeFileSync(file, source.replaceAll(`'orders'`, `'${TOPIC}'`).replaceAll(`'shop'`, `'${DATABASE}'`))
-  return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Examples
-}
+/** A topic and a database of this test. */
+const changes = { [`'orders'`]: `'${TOPIC}'`, [`'shop'`]: `'${DATABASE}'` }
 
 const orders = Array.from({ length: 1_000 }, (_, i) => ({ country: ['fr', 'de', 'uk'][i % 3] as string, amount: i }))
 const wanted = ['de', 'fr', 'uk'].map((_id) => {
@@ -76,7 +69,9 @@ await describeWithServices(
     })
 
     test('the loop by hand', { timeout: LONG_MS }, async () => {
-      const { countByHand } = await example('countByHand')
+      const { countByHand } = await importBlock<Examples>('docs/coming-from-kafkajs.md', 'countByHand', {
+        changes: { [`'orders'`]: `'${TOPIC}'` },
+      })
       const intervals = vi.spyOn(globalThis, 'setInterval')
       const consumer = kafkajs.consumer({ groupId: TOPIC })
       try {
@@ -101,7 +96,7 @@ await describeWithServices(
     })
 
     test('the stream', { timeout: LONG_MS }, async () => {
-      const { countOrders } = await example('countOrders')
+      const { countOrders } = await importBlock<Examples>('docs/coming-from-kafkajs.md', 'countOrders', { changes })
       const ssc = countOrders([kafka.bootstrap], mongo.url, join(folder, 'checkpoint'))
       await ssc.start()
       try {

@@ -1,20 +1,12 @@
 /** The examples of docs/sql.md are run against real servers, as they stand there. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { milliseconds, StreamingContext, type DStream } from '@sluice/core'
+import { importBlock } from '@sluice/doc-blocks'
 import { describeWithServices, kafkaJsConfig, makeTopic } from '@sluice/services'
 import { Kafka } from 'kafkajs'
 import { createConnection } from 'mysql2/promise'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-
-const PAGE = fileURLToPath(new URL('../../../docs/sql.md', import.meta.url))
-const folder = mkdtempSync(join(fileURLToPath(new URL('..', import.meta.url)), 'out-'))
-afterAll(() => {
-  rmSync(folder, { recursive: true })
-})
 
 interface Sale {
   readonly id: string
@@ -26,16 +18,6 @@ interface Examples {
   keepSales(sales: DStream<Sale>, url: string): void
   addTotals(totals: DStream<Omit<Sale, 'id'>>, url: string): void
   copySales(ssc: StreamingContext, brokers: readonly string[], url: string): void
-}
-
-/** The nth example with other names in it. */
-async function example(n: number, names: Readonly<Record<string, string>> = {}): Promise<Examples> {
-  const all = [...readFileSync(PAGE, 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)]
-  let [, source = ''] = all[n] ?? []
-  for (const [old, name] of Object.entries(names)) source = source.replaceAll(old, name)
-  const file = join(folder, `example-${String(n)}.ts`)
-  writeFileSync(file, source)
-  return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Examples
 }
 
 const context = (): StreamingContext =>
@@ -66,7 +48,7 @@ await describeWithServices(functions, ['postgres', 'kafka'], 'docs/sql.md, Postg
   })
 
   test('its first example has one row for each sale', async () => {
-    const { keepSales } = await example(0)
+    const { keepSales } = await importBlock<Examples>('docs/sql.md', 'keepSales')
     const ssc = context()
     const sales: Sale[][] = [
       [
@@ -94,7 +76,9 @@ await describeWithServices(functions, ['postgres', 'kafka'], 'docs/sql.md, Postg
     const [admin, producer] = [client.admin(), client.producer()]
     await Promise.all([admin.connect(), producer.connect()])
     await makeTopic(admin, { topic, numPartitions: 2 })
-    const { copySales } = await example(2, { "'sales'": `'${topic}'` })
+    const { copySales } = await importBlock<Examples>('docs/sql.md', 'copySales', {
+      changes: { "'sales'": `'${topic}'` },
+    })
     const count = async () => {
       const there = await rows(`SELECT to_regclass('copied') AS t`)
       if ((there[0] as { t: unknown }).t === null) return 0
@@ -127,7 +111,7 @@ await describeWithServices(functions, ['mysql'], 'docs/sql.md, MySQL', ({ mysql 
     const connection = await createConnection({ uri: mysql.url })
     try {
       await connection.query('DROP TABLE IF EXISTS totals')
-      const { addTotals } = await example(1)
+      const { addTotals } = await importBlock<Examples>('docs/sql.md', 'addTotals')
       const ssc = context()
       const totals = [1n, 20n, 300n].map((cents) => [
         { country: 'FR', cents },

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { quotedBlock } from '@sluice/doc-blocks'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))
@@ -85,9 +86,6 @@ it('counts the words of each batch, prints and saves them, and drains at Ctrl-C'
   expect(await saved()).toEqual(batches)
 })
 
-it('is what the documentation shows', async () => {
-  const read = (path: string) => readFile(fileURLToPath(new URL(path, import.meta.url)), 'utf8')
-  const [program, page] = await Promise.all([read('main.ts'), read('../../../docs/word-count.md')])
-  const example = /^```ts\n(.*?)^```/ms.exec(page)?.[1]
-  expect(program.slice(program.indexOf('import '))).toBe(example)
+it('is what the documentation shows', () => {
+  quotedBlock('docs/word-count.md', 'socketTextStream', 'apps/word-count/src/main.ts')
 })

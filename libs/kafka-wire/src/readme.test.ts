@@ -1,20 +1,13 @@
-/** The examples of the README, compiled and run as they stand there. */
+/** The examples of the README, run as they stand there. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { importBlock } from '@sluice/doc-blocks'
 import { describeWithServices, makeTopic } from '@sluice/services'
 import { decompress } from 'fzstd'
 import kafkajs from 'kafkajs'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { KafkaClient } from './client.js'
 import { kafkajsClient } from './kafkajs/kafkajs-client.js'
-
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-const [printing = '', zstd = '', ...others] = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(
-  ([, source = '']) => source,
-)
 
 interface Examples {
   printAll(topic: string): Promise<void>
@@ -22,20 +15,10 @@ interface Examples {
 }
 
 await describeWithServices({ describe, test }, ['kafka', 'kcat'], 'the README', ({ kafka: { bootstrap }, kcat }) => {
-  let folder: string
-  beforeEach(() => {
-    folder = mkdtempSync(join(fileURLToPath(new URL('..', import.meta.url)), 'out-'))
-  })
+  const changes = { 'localhost:9092': bootstrap }
   afterEach(() => {
-    rmSync(folder, { recursive: true })
     vi.restoreAllMocks()
   })
-
-  async function run(source: string): Promise<Examples> {
-    const file = join(folder, 'example.ts')
-    writeFileSync(file, source.replaceAll('localhost:9092', bootstrap))
-    return (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Examples
-  }
 
   async function newTopic(name: string): Promise<string> {
     const topic = `readme-${name}-${String(process.pid)}`
@@ -55,7 +38,8 @@ await describeWithServices({ describe, test }, ['kafka', 'kcat'], 'the README', 
     ])
     await client.close()
     const log = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-    await (await run(printing)).printAll(topic)
+    const { printAll } = await importBlock<Examples>('libs/kafka-wire/README.md', 'printAll', { changes })
+    await printAll(topic)
     expect(log.mock.calls).toEqual([['2 records up to offset 2'], [0n, 'a', 'one'], [1n, 'b', 'two']])
   })
 
@@ -67,7 +51,8 @@ await describeWithServices({ describe, test }, ['kafka', 'kcat'], 'the README', 
     const lines = Array.from({ length: 500 }, (_, i) => `line ${String(i)}`)
     child.stdin.end(lines.join('\n'))
     expect(await once(child, 'close')).toEqual([0, null])
-    const client = (await run(zstd)).clientWithZstd((bytes) => decompress(bytes))
+    const { clientWithZstd } = await importBlock<Examples>('libs/kafka-wire/README.md', 'clientWithZstd', { changes })
+    const client = clientWithZstd((bytes) => decompress(bytes))
     const found: (string | null)[] = []
     for await (const chunk of client.readRange({ topic, partition: 0, from: 0n, to: 500n })) {
       const record = chunk.records()
@@ -75,9 +60,5 @@ await describeWithServices({ describe, test }, ['kafka', 'kcat'], 'the README', 
     }
     await client.close()
     expect(found).toEqual(lines)
-  })
-
-  test('it has no other example', () => {
-    expect(others).toEqual([])
   })
 })

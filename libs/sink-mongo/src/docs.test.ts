@@ -1,17 +1,13 @@
-/** The examples of docs/mongo.md are run as they stand there, against a server; that they compile is checked with all of the docs. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+/** The examples of docs/mongo.md are run as they stand there, against a server. */
 import type { DStream } from '@sluice/core'
 import { runBatches } from '@sluice/core/testing'
+import { importBlock } from '@sluice/doc-blocks'
 import { describeWithInstalled, startService, type ServiceInstance } from '@sluice/services'
-import { MongoClient, type Document } from 'mongodb'
+import { MongoClient, type Db, type Document } from 'mongodb'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-const page = readFileSync(new URL('../../../docs/mongo.md', import.meta.url), 'utf8')
-const examples = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source = '']) => source)
-
 interface Examples {
+  addByHand(db: Db, orders: readonly { country: string; amount: number }[]): Promise<void>
   countOrders(stream: DStream<{ id: string; country: string; amount: number }>, url: string): void
   move(stream: DStream<{ from: string; to: string; amount: number }>, url: string): void
   latest(stream: DStream<{ user: string; page: string }>, url: string): MongoClient
@@ -19,7 +15,6 @@ interface Examples {
 }
 
 await describeWithInstalled({ describe, test }, ['mongo'], 'docs/mongo.md', () => {
-  const folder = mkdtempSync(join(fileURLToPath(new URL('..', import.meta.url)), 'out-'))
   let server: ServiceInstance<'mongo'>
   let reader: MongoClient
   let url = ''
@@ -31,17 +26,7 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'docs/mongo.md', () =
   afterAll(async () => {
     await reader.close(true)
     await server.stop()
-    rmSync(folder, { recursive: true })
   })
-
-  /** The example that has this function. */
-  async function example<K extends keyof Examples>(name: K): Promise<Examples[K]> {
-    const source = examples.find((each) => each.includes(`function ${name}(`)) ?? ''
-    const file = join(folder, `${name}.ts`)
-    writeFileSync(file, source)
-    const module = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Examples
-    return module[name]
-  }
 
   const all = (database: string, name: string): Promise<Document[]> =>
     reader
@@ -51,8 +36,20 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'docs/mongo.md', () =
       .sort({ _id: 1 })
       .toArray()
 
+  test('the bulk write by hand counts, and twice what is written twice', async () => {
+    const { addByHand } = await importBlock<Examples>('docs/mongo.md', 'addByHand')
+    const db = reader.db('by_hand')
+    const orders = [{ country: 'fr', amount: 5 }]
+    await addByHand(db, [...orders, { country: 'de', amount: 7 }])
+    await addByHand(db, orders)
+    expect(await all('by_hand', 'countries')).toEqual([
+      { _id: 'de', orders: 1, amount: 7 },
+      { _id: 'fr', orders: 2, amount: 10 },
+    ])
+  })
+
   test('orders are counted and kept', async () => {
-    const countOrders = await example('countOrders')
+    const { countOrders } = await importBlock<Examples>('docs/mongo.md', 'countOrders')
     const order = (id: string, country: string, amount: number) => ({ id, country, amount })
     await runBatches([[order('1', 'fr', 5), order('2', 'de', 7)], [order('3', 'fr', 4)]], (stream) => {
       countOrders(stream, url)
@@ -69,7 +66,7 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'docs/mongo.md', () =
   })
 
   test('a server whose transactions undo nothing is refused, as the page says', async () => {
-    const move = await example('move')
+    const { move } = await importBlock<Examples>('docs/mongo.md', 'move')
     const running = runBatches([[{ from: 'a', to: 'b', amount: 1 }]], (stream) => {
       move(stream, url)
     })
@@ -77,7 +74,7 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'docs/mongo.md', () =
   })
 
   test('a client of one’s own is not closed', async () => {
-    const latest = await example('latest')
+    const { latest } = await importBlock<Examples>('docs/mongo.md', 'latest')
     let client: MongoClient | undefined
     await runBatches([[{ user: 'ann', page: 'home' }], [{ user: 'ann', page: 'cart' }]], (stream) => {
       client = latest(stream, url)
@@ -88,7 +85,7 @@ await describeWithInstalled({ describe, test }, ['mongo'], 'docs/mongo.md', () =
   })
 
   test('records that do not fit are dead letters', async () => {
-    const scores = await example('scores')
+    const { scores } = await importBlock<Examples>('docs/mongo.md', 'scores')
     await reader.db('games').collection<Document & { _id: string }>('scores').insertOne({ _id: 'bob', points: 'many' })
     const records = [
       { player: 'ann', points: 3 },

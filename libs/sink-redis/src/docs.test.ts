@@ -1,18 +1,16 @@
-/** The examples of docs/redis.md are run as they stand there, against a server; that they compile is checked with all of the docs. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+/** The examples of docs/redis.md are run as they stand there, against a server. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { DStream } from '@sluice/core'
 import { runBatches } from '@sluice/core/testing'
+import { importBlock, ROOT } from '@sluice/doc-blocks'
 import { describeWithInstalled, startService, type ServiceInstance } from '@sluice/services'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisSink } from './redis-sink.js'
 
-const page = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8')
-const examples = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source = '']) => source)
-
 interface Examples {
+  addByHand(redis: Redis, orders: readonly { country: string; amount: number }[]): Promise<void>
   countOrders(stream: DStream<{ country: string; amount: number }>, url: string): void
   latest(stream: DStream<{ id: string; state: string }>, url: string): Redis
   scores(stream: DStream<{ player: string; points: number }>, url: string): void
@@ -20,7 +18,6 @@ interface Examples {
 }
 
 await describeWithInstalled({ describe, test }, ['redis'], 'docs/redis.md', () => {
-  const folder = mkdtempSync(join(fileURLToPath(new URL('..', import.meta.url)), 'out-'))
   let server: ServiceInstance<'redis'>
   let reader: Redis
   let url = ''
@@ -32,20 +29,20 @@ await describeWithInstalled({ describe, test }, ['redis'], 'docs/redis.md', () =
   afterAll(async () => {
     reader.disconnect()
     await server.stop()
-    rmSync(folder, { recursive: true })
   })
 
-  /** The example that has this function. */
-  async function example<K extends keyof Examples>(name: K): Promise<Examples[K]> {
-    const source = examples.find((each) => each.includes(`function ${name}(`)) ?? ''
-    const file = join(folder, `${name}.ts`)
-    writeFileSync(file, source)
-    const module = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Examples
-    return module[name]
-  }
+  test('the pipeline by hand counts, and twice what is written twice', async () => {
+    const { addByHand } = await importBlock<Examples>('docs/redis.md', 'addByHand')
+    const orders = [{ country: 'fr', amount: 5 }]
+    await addByHand(reader, [...orders, { country: 'de', amount: 7 }])
+    await addByHand(reader, orders)
+    expect(await reader.hgetall('orders:count')).toEqual({ fr: '2', de: '1' })
+    expect(await reader.zrevrange('orders:revenue', 0, -1, 'WITHSCORES')).toEqual(['fr', '10', 'de', '7'])
+    await reader.del('orders:count')
+  })
 
   test('orders are counted and ranked', async () => {
-    const countOrders = await example('countOrders')
+    const { countOrders } = await importBlock<Examples>('docs/redis.md', 'countOrders')
     const order = (country: string, amount: number) => ({ country, amount })
     await runBatches([[order('fr', 5), order('de', 7)], [order('fr', 4)]], (stream) => {
       countOrders(stream, url)
@@ -60,7 +57,7 @@ await describeWithInstalled({ describe, test }, ['redis'], 'docs/redis.md', () =
   })
 
   test('a client of one’s own, with its prefix, is not closed', async () => {
-    const latest = await example('latest')
+    const { latest } = await importBlock<Examples>('docs/redis.md', 'latest')
     let client: Redis | undefined
     await runBatches([[{ id: 'a', state: 'new' }], [{ id: 'a', state: 'paid' }]], (stream) => {
       client = latest(stream, url)
@@ -71,7 +68,7 @@ await describeWithInstalled({ describe, test }, ['redis'], 'docs/redis.md', () =
   })
 
   test('records that do not fit are dead letters', async () => {
-    const scores = await example('scores')
+    const { scores } = await importBlock<Examples>('docs/redis.md', 'scores')
     await reader.set('scores:bob', 'no number')
     const records = [
       { player: 'ann', points: 3 },
@@ -90,7 +87,7 @@ await describeWithInstalled({ describe, test }, ['redis'], 'docs/redis.md', () =
   })
 
   test('commands of one’s own', async () => {
-    const visits = await example('visits')
+    const { visits } = await importBlock<Examples>('docs/redis.md', 'visits')
     const visit = (user: string) => ({ page: 'home', user })
     await runBatches([[visit('ann'), visit('bob')], [visit('ann')]], (stream) => {
       visits(stream, url)
@@ -100,7 +97,8 @@ await describeWithInstalled({ describe, test }, ['redis'], 'docs/redis.md', () =
   })
 
   test('a user with the rules of the page is enough', async () => {
-    const [, rules = ''] = /ACL SETUSER sluice on >… (.*)$/m.exec(page) ?? []
+    const [, rules = ''] =
+      /ACL SETUSER sluice on >… (.*)$/m.exec(readFileSync(join(ROOT, 'docs/redis.md'), 'utf8')) ?? []
     await reader.acl('SETUSER', 'sluice', 'on', '>pass', ...rules.split(' '))
     await runBatches([['a'], ['b']], (stream) => {
       stream.to(redisSink<string>({ url: url.replace('//', '//sluice:pass@'), mode: 'list', key: 'orders' }))

@@ -1,10 +1,11 @@
 /** The README's example, bundled into one file as it stands there, in a folder where nothing is installed, on a real broker. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { textOfBlock } from '@sluice/doc-blocks'
 import { build } from 'esbuild'
 import { expect, test } from 'vitest'
 import { describeOnKafka } from './testing/on-kafka.js'
@@ -13,11 +14,6 @@ const HERE = fileURLToPath(new URL('.', import.meta.url))
 const LONG_MS = 60_000
 /** Modules that are not ES modules look for Node's own by `require`. */
 const BANNER = `import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url)`
-
-function example(): string {
-  const [, source = ''] = /^```ts\n(.*?)^```$/ms.exec(readFileSync(join(HERE, '../README.md'), 'utf8')) ?? []
-  return source
-}
 
 /** What is printed until `isEnough`, then the process is killed. */
 async function outputOf(file: string, cwd: string, isEnough: (text: string) => boolean): Promise<string> {
@@ -48,10 +44,10 @@ await describeOnKafka('the example of the README', ({ kafka }) => {
         topic,
         orders.map((order) => JSON.stringify(order)),
       )
-      const contents = example()
-        .replace(`'localhost:9092'`, `'${kafka.brokers.join()}'`)
-        .replace(`topics: 'orders'`, `topics: '${topic}'`)
-      expect(contents).toContain(topic)
+      const contents = textOfBlock('libs/source-kafka/README.md', 'kafkaDirectStream', {
+        'localhost:9092': kafka.brokers.join(),
+        [`topics: 'orders'`]: `topics: '${topic}'`,
+      })
       const folder = mkdtempSync(join(tmpdir(), 'bundle-'))
       try {
         const file = join(folder, 'app.mjs')

@@ -56,13 +56,3 @@ test.each(Object.entries(suites))('the README lists the rules of %s', (name, rul
 test('no two rules of a suite have the same name', () => {
   for (const rules of Object.values(suites)) expect(new Set(rules).size).toBe(rules.length)
 })
-
-test('the examples of the README are those that are run', () => {
-  const run = readFileSync(new URL('core/readme-examples.conformance.test.ts', import.meta.url), 'utf8')
-  const blocks = [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
-  expect(blocks).toHaveLength(3)
-  for (const block of blocks) {
-    const code = block.split('\n').filter((line) => !/^(import .*|\/\/ .*|)$/.test(line))
-    expect(run).toContain(code.join('\n'))
-  }
-})

@@ -1,5 +1,6 @@
-/** The examples of the README: readme.test.ts compares them. */
+/** The examples of the README. */
 import { StreamingContext, textFileSink, type FileSystem } from '@sluice/core'
+import { quotedBlock } from '@sluice/doc-blocks'
 import { describe, expect, test } from 'vitest'
 import {
   ABORT,
@@ -70,4 +71,10 @@ const build: Build = (sim) => {
 
 test('what was written in the end is what it should be', async () => {
   await simulate(build, { seed: 7, batches: 20, faults: { kill: 0.05, powerLoss: 0.05, lateWrite: 0.02 } })
+})
+
+test('these are the examples of the README', () => {
+  quotedBlock('libs/testkit/README.md', 'sinkConformance', 'libs/testkit/src/core/readme-examples.conformance.test.ts')
+  quotedBlock('libs/testkit/README.md', 'runWithAborts', 'libs/testkit/src/core/readme-examples.conformance.test.ts')
+  quotedBlock('libs/testkit/README.md', 'simulate', 'libs/testkit/src/core/readme-examples.conformance.test.ts')
 })
