@@ -95,6 +95,35 @@ await describeOnKafka('kafkaReceiverStream', ({ kafka, context }) => {
     expect([...before, ...after].toSorted()).toEqual(numbered(200).toSorted())
   })
 
+  test('E14: partitions that are added while it runs are received from their beginning, also from the latest on', async () => {
+    const topic = await kafka.topic()
+    await kafka.add(topic, ['earlier'])
+    const run = context()
+    const seen = keep(
+      kafkaReceiverStream(run.ssc, {
+        brokers: kafka.brokers,
+        group: kafka.name('group'),
+        topics: { [topic]: 2 },
+        otherwise: 'latest',
+        value: string,
+        handler: ({ value }) => value ?? '',
+      }),
+    )
+    await run.ssc.start()
+    // Until it has begun, what is added is what was there.
+    await until(async () => {
+      await kafka.add(topic, ['first'])
+      await run.batch()
+      return seen.length > 0
+    }, 'it has begun')
+    await kafka.grow(topic, 3)
+    for (const partition of [1, 2]) await kafka.addAnew(topic, numbered(50, 50 * partition), partition)
+    const added = (): string[] => seen.filter((text) => text !== 'first')
+    await batches(run, () => added().length >= 100, 'those of the new partitions are there')
+    expect(added().toSorted()).toEqual(numbered(100, 50).toSorted())
+    expect(seen).not.toContain('earlier')
+  }, 120_000)
+
   test('what does not decode fails its batch by name, or goes to the dead-letter sink', async () => {
     const topic = await kafka.topic()
     await kafka.add(topic, ['1', 'two', '3'])
