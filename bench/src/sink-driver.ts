@@ -1,5 +1,6 @@
 /** Drives a sink as the engine does, batch after batch, without one. */
-import { systemClock, type Sink } from '@sluice/core'
+import type { Sink } from '@sluice/core'
+import { SinkDrive } from '@sluice/testkit'
 
 /** Records of a partition, and of a chunk of it. */
 export interface Cut {
@@ -7,35 +8,19 @@ export interface Cut {
   readonly chunk: number
 }
 
-let apps = 0
-
-const quiet = (): void => undefined
-
 /** Opens the sink, for an application of its own; what it gives writes a batch, partition after partition, in chunks. */
 export async function sinkDriver<T>(sink: Sink<T>, cut: Cut): Promise<(records: readonly T[]) => Promise<void>> {
-  const app = `bench-${String(++apps)}`
-  const { signal } = new AbortController()
-  const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-  await sink.open?.({ app, output: 'bench', epoch: 1, lastPlanned: undefined, logger, clock: systemClock, signal })
+  const drive = new SinkDrive()
+  await drive.open(sink, { lastPlanned: undefined })
   let batchTime = 0
   return async (records) => {
     batchTime += 1_000
-    const batch = { app, output: 'bench', batchTime, planDigest: 'plan', epoch: 1, attempt: 0 }
     const parts = [...slices(records, cut.partition)]
     for (const [partition, part] of parts.entries()) {
-      await sink.writePartition({ ...batch, partition, partitions: parts.length }, chunksOf(part, cut.chunk), {
-        signal,
-        reject: (_, error) => {
-          throw error
-        },
-        settleRejects: () => Promise.resolve(),
-      })
+      const id = { batchTime, partition, partitions: parts.length }
+      await drive.write(sink, part, { id, size: cut.chunk })
     }
   }
-}
-
-async function* chunksOf<T>(records: readonly T[], size: number): AsyncGenerator<readonly T[]> {
-  for (const chunk of slices(records, size)) yield await Promise.resolve(chunk)
 }
 
 function* slices<T>(records: readonly T[], size: number): Generator<readonly T[]> {

@@ -20,7 +20,7 @@ export interface TestContextOptions extends Partial<StreamingContextOptions> {
   readonly startMs?: number | undefined
 }
 
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 60_000
 
 export function testContext({ disk, startMs, ...options }: TestContextOptions = {}): TestContext {
   const clock = new ManualClock(startMs ?? 1_800_000_000_000)
