@@ -1,7 +1,7 @@
 /** Fetches over connections of kafkajs, from whoever leads a partition. */
 import type { FetchAnswer, FetchRequest } from '../client.js'
 import type { AdapterParts } from '../adapter.js'
-import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../fetch-wire.js'
+import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../read/fetch-wire.js'
 import { within } from '../waiting.js'
 import type { WithinOptions } from '../waiting.js'
 import type { AnswerBuffers } from './answer-buffers.js'

@@ -2,7 +2,7 @@
 import { ConnectionPool, ProtocolError, Writer } from '@platformatic/kafka'
 import type { Admin, Broker, Connection, ConnectionOptions } from '@platformatic/kafka'
 import type { FetchAnswer, FetchRequest } from '../client.js'
-import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../fetch-wire.js'
+import { decodeFetch, encodeFetch, FETCH_API, FETCH_VERSION } from '../read/fetch-wire.js'
 import { dropAll } from './connections.js'
 import { leadersOf } from './leaders.js'
 

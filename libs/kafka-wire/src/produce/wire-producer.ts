@@ -7,7 +7,7 @@ import { abortReason } from '@sluice/core'
 import type { Clock } from '@sluice/core'
 import type { TopicPartitionOffset } from '../client.js'
 import { stopped } from '../errors.js'
-import { unknownPartition } from '../producing.js'
+import { unknownPartition } from './producing.js'
 import { withRetries } from '../waiting.js'
 import {
   addOffsetsCall,

@@ -1,7 +1,7 @@
 /** What stands in a partition of the simulated cluster, for whoever reads what is committed. */
 import { codecsOf } from '../codecs/codecs.js'
-import { recordChunk } from '../record-chunk.js'
-import { batchesOf } from '../record-batches.js'
+import { recordChunk } from '../read/record-chunk.js'
+import { batchesOf } from '../read/record-batches.js'
 import type { SimPartition } from './sim-partition.js'
 
 export function committedTexts(log: SimPartition): string[] {

@@ -1,7 +1,7 @@
 /** A member of a consumer group: joins, sends heartbeats by itself, commits in the name of one generation, leaves. */
 import { isSluiceError, SluiceError } from '@sluice/core'
 import type { Clock } from '@sluice/core'
-import type { AdapterGroup, Failures, GroupIdentity } from './adapter.js'
+import type { AdapterGroup, Failures, GroupIdentity } from '../adapter.js'
 import type {
   CallOptions,
   GroupGeneration,
@@ -11,11 +11,11 @@ import type {
   TopicMetadata,
   TopicPartition,
   TopicPartitionOffset,
-} from './client.js'
-import { brokerRefused, COMPONENT, stopped } from './errors.js'
+} from '../client.js'
+import { brokerRefused, COMPONENT, stopped } from '../errors.js'
 import { assignPartitions } from './group-assignment.js'
 import type { GroupSubscription } from './group-assignment.js'
-import { within, withRetries } from './waiting.js'
+import { within, withRetries } from '../waiting.js'
 
 export interface MemberParts {
   readonly group: AdapterGroup

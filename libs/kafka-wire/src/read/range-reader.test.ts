@@ -1,14 +1,14 @@
 import type { Clock } from '@sluice/core'
 import { SluiceError, untilAborted } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import type { FetchAnswer, FetchRequest, RangeRequest } from './client.js'
-import { codecsOf } from './codecs/codecs.js'
-import { brokerRefused, connectionFailed, lostRangeOf, UNKNOWN_PARTITION } from './errors.js'
+import type { FetchAnswer, FetchRequest, RangeRequest } from '../client.js'
+import { codecsOf } from '../codecs/codecs.js'
+import { brokerRefused, connectionFailed, lostRangeOf, UNKNOWN_PARTITION } from '../errors.js'
 import { OUT_OF_RANGE, readRange } from './range-reader.js'
 import type { ReaderParts } from './range-reader.js'
-import type { RecordChunk } from './record.js'
-import { FakeLog } from './testing/fake-log.js'
-import { withRetries } from './waiting.js'
+import type { RecordChunk } from '../record.js'
+import { FakeLog } from '../testing/fake-log.js'
+import { withRetries } from '../waiting.js'
 
 /** Sleeps in no time. */
 function quickClock(): Clock {

@@ -1,5 +1,5 @@
 /** Which partition a record goes to, as Java's producer chooses: by the key's hash, records without a key in turn. */
-import type { RecordToProduce } from './client.js'
+import type { RecordToProduce } from '../client.js'
 import { bufferOf } from './producing.js'
 
 export class Partitioner {

@@ -1,5 +1,5 @@
 /** Chunks of records as bytes of our own, e.g. for a write-ahead log: batches as they came, compressed, and what of them is meant. */
-import { corrupt } from './errors.js'
+import { corrupt } from '../errors.js'
 import type { Batch } from './record-batches.js'
 
 // The length of the whole chunk, the partition, the position, how many batches, and the length of the topic's name before that.

@@ -1,9 +1,9 @@
 /** The records of one fetch that lie in the range asked for, decoded while one goes through them. */
-import type { Codecs } from './codecs/codecs.js'
-import { chunkIsOver } from './errors.js'
+import type { Codecs } from '../codecs/codecs.js'
+import { chunkIsOver } from '../errors.js'
 import { packChunk } from './packed-chunks.js'
 import type { Batch, OffsetRange } from './record-batches.js'
-import type { RecordChunk, RecordCursor } from './record.js'
+import type { RecordChunk, RecordCursor } from '../record.js'
 import { BatchCursor } from './record-cursor.js'
 
 export interface ChunkParts {

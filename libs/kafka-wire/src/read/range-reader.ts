@@ -1,15 +1,15 @@
 /** Reads exactly a range of a partition, by as many fetches as it takes. */
 import { abortReason, isSluiceError } from '@sluice/core'
 import type { Clock, SluiceError } from '@sluice/core'
-import type { FetchAnswer, KafkaClient, RangeRequest } from './client.js'
-import type { Codecs } from './codecs/codecs.js'
-import { invalid, offsetsLost, timedOut } from './errors.js'
+import type { FetchAnswer, KafkaClient, RangeRequest } from '../client.js'
+import type { Codecs } from '../codecs/codecs.js'
+import { invalid, offsetsLost, timedOut } from '../errors.js'
 import { batchesOf } from './record-batches.js'
 import type { Batches } from './record-batches.js'
 import { recordChunk } from './record-chunk.js'
 import type { EndingChunk } from './record-chunk.js'
-import type { RecordChunk } from './record.js'
-import { mayPass } from './waiting.js'
+import type { RecordChunk } from '../record.js'
+import { mayPass } from '../waiting.js'
 
 const DEFAULT_DEADLINE_MS = 60_000
 const DEFAULT_MAX_BYTES = 1024 * 1024

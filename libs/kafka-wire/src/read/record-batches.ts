@@ -3,9 +3,9 @@
  * reading goes on. Looks at headers only, and checks the checksum of each batch, so that what follows can trust the bytes.
  */
 import { SluiceError } from '@sluice/core'
-import type { FetchAnswer } from './client.js'
-import { crc32c } from './crc32c.js'
-import { COMPONENT, corrupt } from './errors.js'
+import type { FetchAnswer } from '../client.js'
+import { crc32c } from '../crc32c.js'
+import { COMPONENT, corrupt } from '../errors.js'
 
 // Where the fields of a batch's header stand.
 const LENGTH = 8

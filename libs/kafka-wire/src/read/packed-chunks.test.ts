@@ -1,11 +1,11 @@
 import { gzipSync } from 'node:zlib'
 import { array, assert, boolean, constantFrom, integer, property, record } from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { codecsOf } from './codecs/codecs.js'
+import { codecsOf } from '../codecs/codecs.js'
 import { batchesOf } from './record-batches.js'
 import { recordChunk } from './record-chunk.js'
-import type { RecordChunk } from './record.js'
-import { encodeBatch } from './testing/encode-batches.js'
+import type { RecordChunk } from '../record.js'
+import { encodeBatch } from '../testing/encode-batches.js'
 import { unpackChunks } from './unpack-chunks.js'
 
 const FAR = 2n ** 62n

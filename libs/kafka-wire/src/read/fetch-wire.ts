@@ -1,6 +1,6 @@
 /** One Fetch request of one partition and its answer, in version 11 of the protocol: Kafka 2.3 to 4. */
-import type { AbortedTransaction, FetchAnswer, FetchRequest } from './client.js'
-import { corrupt } from './errors.js'
+import type { AbortedTransaction, FetchAnswer, FetchRequest } from '../client.js'
+import { corrupt } from '../errors.js'
 
 export const FETCH_API = 1
 export const FETCH_VERSION = 11

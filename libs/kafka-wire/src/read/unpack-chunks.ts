@@ -1,9 +1,9 @@
 /** The way back from packed chunks to records. */
-import type { CodecOptions } from './codecs/codecs.js'
-import { codecsOf } from './codecs/codecs.js'
+import type { CodecOptions } from '../codecs/codecs.js'
+import { codecsOf } from '../codecs/codecs.js'
 import { readChunk } from './packed-chunks.js'
 import { recordChunk } from './record-chunk.js'
-import type { RecordChunk } from './record.js'
+import type { RecordChunk } from '../record.js'
 
 /**
  * The chunks of which `bytes` are made, one `pack()` after the other. `codecs` as those of the client that read them. Throws

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Transaction, TransactionalProducer } from './client.js'
+import type { Transaction, TransactionalProducer } from '../client.js'
 import { allEnded, byPartition, guarded } from './producing.js'
 
 function producer(failing?: keyof Transaction): { calls: string[]; guard: TransactionalProducer } {

@@ -1,5 +1,5 @@
 /** Who of a group gets which partitions. */
-import type { TopicMetadata, TopicPartition } from './client.js'
+import type { TopicMetadata, TopicPartition } from '../client.js'
 
 export interface GroupSubscription {
   readonly memberId: string

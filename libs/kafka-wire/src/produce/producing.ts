@@ -1,7 +1,7 @@
 /** What all producers share: whose turn it is, which partition records go to, and when a producer must not be used any more. */
 import { abortReason, isSluiceError, untilAborted } from '@sluice/core'
 import type { Clock, SluiceError } from '@sluice/core'
-import type { Failures, ProducerKind } from './adapter.js'
+import type { Failures, ProducerKind } from '../adapter.js'
 import type {
   CallOptions,
   ProduceOptions,
@@ -10,9 +10,9 @@ import type {
   Transaction,
   TransactionalProducer,
   TransactionOptions,
-} from './client.js'
-import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from './errors.js'
-import { within, withRetries } from './waiting.js'
+} from '../client.js'
+import { brokerRefused, invalid, stopped, UNKNOWN_PARTITION } from '../errors.js'
+import { within, withRetries } from '../waiting.js'
 
 const TRANSACTION_TIMEOUT_MS = 60_000
 const CLIENT = 'this client of Kafka'

@@ -1,10 +1,10 @@
 /** A member with a coordinator of its own making, in time that passes at once. */
 import { systemClock, type Clock } from '@sluice/core'
 import { describe, expect, it } from 'vitest'
-import type { AdapterGroup, JoinedGroup } from './adapter.js'
-import type { TopicMetadata } from './client.js'
+import type { AdapterGroup, JoinedGroup } from '../adapter.js'
+import type { TopicMetadata } from '../client.js'
 import { Member } from './group-member.js'
-import { toSluice, typeOf } from './kafkajs/failures.js'
+import { toSluice, typeOf } from '../kafkajs/failures.js'
 
 /** Sleeps no longer than a turn of the event loop. */
 const quick: Clock = {

@@ -2,11 +2,11 @@
  * Goes through the records of batches. This is the hot path of every Kafka source: one step reads the few bytes that tell
  * where a record's parts stand, and makes no object.
  */
-import type { Codecs } from './codecs/codecs.js'
-import { decompress } from './codecs/codecs.js'
-import { chunkIsOver, corrupt } from './errors.js'
+import type { Codecs } from '../codecs/codecs.js'
+import { decompress } from '../codecs/codecs.js'
+import { chunkIsOver, corrupt } from '../errors.js'
 import type { Batch } from './record-batches.js'
-import type { RecordCursor, RecordHeader } from './record.js'
+import type { RecordCursor, RecordHeader } from '../record.js'
 
 const NONE = Buffer.alloc(0)
 
