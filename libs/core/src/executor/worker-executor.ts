@@ -38,8 +38,8 @@ export interface WorkerExecutorOptions {
   /** How long the app's module may take to load. Default: 60 s. */
   readonly startTimeout?: Duration | undefined
   /**
-   * What a worker's heap may take in bytes; a worker that needs more dies and fails its task. A help on Node.js 20; later versions
-   * of V8 end the process now and then, and not the thread (seen on Node.js 24). Default: as Node decides.
+   * What a worker's heap may take in bytes; a worker that needs more dies and fails its task. A help, no guarantee: now and then V8
+   * ends the process, and not the thread. Default: as Node decides.
    */
   readonly heapBytes?: number | undefined
   /** `'closures'` runs stages without generated code. Default: `'fused'`. */

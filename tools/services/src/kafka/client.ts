@@ -73,7 +73,7 @@ export async function warmUp(values: KafkaValues | KafkaSaslValues): Promise<voi
 }
 
 /**
- * Makes a topic; resolves when the broker that was asked knows a leader of each partition. kafkajs's own waiting gives up when
+ * Makes a topic; resolves when each of its partitions has a leader that answers for it. kafkajs's own waiting gives up when
  * a broker does not know the new topic yet. False where there is one of this name already.
  */
 export async function makeTopic(admin: Admin, config: ITopicConfig): Promise<boolean> {
@@ -82,6 +82,8 @@ export async function makeTopic(admin: Admin, config: ITopicConfig): Promise<boo
     const { topics } = await admin.fetchTopicMetadata({ topics: [config.topic] })
     const partitions = topics[0]?.partitions ?? []
     if (partitions.length === 0 || partitions.some(({ leader }) => leader < 0)) throw new Error('no leader yet')
+    // A leader may be known before it knows that itself.
+    await admin.fetchTopicOffsets(config.topic)
   })
   return true
 }
