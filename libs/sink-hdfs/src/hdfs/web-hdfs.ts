@@ -44,7 +44,8 @@ const NOT_NOW = new Set([
   'SocketTimeoutException',
 ])
 // Plain IOExceptions that pass: a NameNode that has just started, or has lost all DataNodes, or has not heard of a block yet.
-const PASSING_MESSAGE = /^(Failed to find datanode|Unable to close file because the last block)/
+const PASSING_MESSAGE =
+  /^(Failed to find datanode|Unable to close file because the last block|No active nodes contain this block)/
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 
